@@ -18,7 +18,17 @@ from typing import Any, NoReturn
 import click
 
 from labkit import __version__
-from labkit.cli._common import COMPLETE, SECTIONS, Exit, Option, Speaking, color_option, echo, language_option, note
+from labkit.cli._common import (
+    COMPLETE,
+    SECTIONS,
+    Exit,
+    Speaking,
+    action_option,
+    color_option,
+    echo,
+    language_option,
+    note,
+)
 from labkit.errors import CaptureError, InputError, LabkitError, LinkError, MissingError, ScenarioError, UsageError
 from labkit.i18n import N_, _, available, joined, nearest, reason_of, speaking
 from labkit.modules import modules_in
@@ -94,7 +104,6 @@ class Commands(Speaking, click.Group):
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGUMENTS]...",
 )
-@click.version_option(__version__, cls=Option, prog_name="labkit", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context) -> int:
     """Show the help where no command is given."""
@@ -104,7 +113,11 @@ def cli(ctx: click.Context) -> int:
     return Exit.OK
 
 
-cli.params += [color_option(), language_option()]
+cli.params += [
+    action_option(["--version"], N_("Show the version and exit."), lambda _ctx: f"labkit {__version__}"),
+    color_option(),
+    language_option(),
+]
 
 
 def run(args: Sequence[str] | None = None) -> int:

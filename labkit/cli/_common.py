@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from enum import IntEnum
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -34,9 +34,26 @@ COLORS = ("auto", "always", "never")
 COMPLETE = "_LABKIT_COMPLETE"
 """The environment variable by which a shell asks for completions."""
 
-PATH, PATH_OR_DASH = click.Path(), click.Path(allow_dash=True)
-"""A path on the command line, which is checked where it is opened; "-" may stand for standard input or output. click asks gettext
-for the name of each such type, so that all options share these."""
+
+class PathType(click.ParamType[str]):
+    """A path, or "-" for standard input or output. It is checked where it is opened, and then a file that cannot be read has an
+    exit code of its own."""
+
+    name = "path"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> "list[CompletionItem]":
+        """Have the shell complete the name of a file."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
+
+PATH = PathType()
 
 CLICK = (N_("required"),)
 """Words of click that it translates, but not by a constant, so that `scripts/translate` does not find them there."""
@@ -82,12 +99,23 @@ option = partial(click.option, cls=Option)
 """The decorator that adds an option to a command."""
 
 
+def action_option(names: Sequence[str], text: str, show: Callable[[click.Context], str]) -> Option:
+    """An option that shows something instead of running the command. To make such an option, click looks for a translation."""
+
+    def act(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            click.echo(show(ctx), color=ctx.color)
+            ctx.exit()
+
+    return Option(
+        [*names, f"{names[-1].lstrip('-')}_"], is_flag=True, is_eager=True, expose_value=False, help=text, callback=act
+    )
+
+
 @cache
-def help_option(text: str, *names: str) -> click.Option:
+def help_option(text: str, *names: str) -> Option:
     """The option that shows help, which all commands share; `text` explains it."""
-    owner = click.Command(None)
-    click.help_option(*names, "help_", cls=Option, help=text)(owner)
-    return cast("click.Option", owner.params[0])
+    return action_option(names, text, click.Context.get_help)
 
 
 class BareOption(Option):
@@ -247,7 +275,7 @@ def verdict_code(verdict: "Verdict", fail_on: "Severity", *, allow_empty: bool =
     return Exit.FINDINGS if outcome == "fail" or empty else Exit.OK
 
 
-OWN = re.compile("(\x1b\\[[0-9;]{0,12}m|\r?\n|\r\\Z|\t)")
+OWN = "(\x1b\\[[0-9;]{0,12}m|\r?\n|\r\\Z|\t)"
 """What labkit itself writes of control characters: colours, line ends (CSV has CR LF) and tabs."""
 
 
@@ -275,7 +303,7 @@ def _clean(text: str) -> str:
         return text
     if text.startswith(MARK):
         return MARK + _clean(text[1:])
-    return "".join(each if at % 2 else _escaped(each) for at, each in enumerate(OWN.split(text)))
+    return "".join(each if at % 2 else _escaped(each) for at, each in enumerate(re.split(OWN, text)))
 
 
 def _escaped(text: str) -> str:

@@ -62,7 +62,7 @@ MAX_NAME = 255
 )
 @option(
     "--hand-ins",
-    type=click.Path(exists=True),
+    type=PATH,
     metavar="FOLDER|ZIP",
     help=N_(
         "Grade a class: each file or folder in it is a student's, and takes the place of {hand-in} in COMMAND. Also the zip "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import PATH, PATH_OR_DASH, Command, Exit, echo, emit_json, format_option, note, option
+from labkit.cli._common import PATH, Command, Exit, echo, emit_json, format_option, note, option
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, ngettext, printable
 
@@ -41,8 +41,8 @@ class Milliseconds(click.ParamType):  # type: ignore[type-arg]
         "labkit diff both-sides.pcapng --annotate differences.pcapng",
     ),
 )
-@click.argument("a", type=PATH_OR_DASH)
-@click.argument("b", required=False, type=PATH_OR_DASH)
+@click.argument("a", type=PATH)
+@click.argument("b", required=False, type=PATH)
 @option(
     "--late-by",
     type=Milliseconds(),

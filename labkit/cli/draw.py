@@ -14,7 +14,6 @@ from click.shell_completion import CompletionItem
 from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import (
     PATH,
-    PATH_OR_DASH,
     Command,
     complete_scenarios,
     note,
@@ -98,7 +97,7 @@ def _packets(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 @option(
     "-o",
     "--output",
-    type=PATH_OR_DASH,
+    type=PATH,
     metavar="FILE",
     help=N_("File to write; '-' is standard output."),
 )

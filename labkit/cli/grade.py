@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import PATH, PATH_OR_DASH, Command, Exit, echo, note, option
+from labkit.cli._common import PATH, Command, Exit, echo, note, option
 from labkit.cli._grade import class_options, complete_assignments, load, load_pupils, write_platform
 from labkit.cli._output import STANDARD_OUTPUT, write_octets
 from labkit.errors import InputError, UsageError
@@ -38,7 +38,7 @@ STANDARD_INPUT = "-"
     ),
 )
 @click.argument("assignment", shell_complete=complete_assignments)
-@click.argument("handins", metavar="[HAND-INS]", required=False, type=PATH_OR_DASH)
+@click.argument("handins", metavar="[HAND-INS]", required=False, type=PATH)
 @class_options()
 @option(
     "-o",

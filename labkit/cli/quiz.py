@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import PATH, PATH_OR_DASH, Command, complete_scenarios, echo, note, option
+from labkit.cli._common import PATH, Command, complete_scenarios, echo, note, option
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, listed, ngettext, printable
 
@@ -61,7 +61,7 @@ def _complete_formats(_ctx: click.Context, _param: click.Parameter, incomplete: 
 @option(
     "-o",
     "--output",
-    type=PATH_OR_DASH,
+    type=PATH,
     metavar="FILE",
     help=N_("File to write, '-' is standard output; prairielearn: a new folder, or a .zip."),
 )

@@ -7,7 +7,7 @@ import click
 
 from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._build import refuse_terminal
-from labkit.cli._common import PATH_OR_DASH, Command, Exit, echo, emit_json, format_option, note, option
+from labkit.cli._common import PATH, Command, Exit, echo, emit_json, format_option, note, option
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, ngettext, printable
 
@@ -27,8 +27,8 @@ MAX_SHOWN = 200
         "labkit repair edited.pcap -o repaired.pcap --complete --format json",
     ),
 )
-@click.argument("capture", type=PATH_OR_DASH)
-@option("-o", "--output", required=True, type=PATH_OR_DASH, metavar="FILE", help=N_("Capture to write."))
+@click.argument("capture", type=PATH)
+@option("-o", "--output", required=True, type=PATH, metavar="FILE", help=N_("Capture to write."))
 @option("--complete", "completeness", flag_value="complete", help=N_("No packet is missing: close every gap."))
 @option("--partial", "completeness", flag_value="partial", help=N_("Packets may be missing: leave every gap."))
 @budget_options()

@@ -9,7 +9,7 @@ import click
 
 from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import (
-    PATH_OR_DASH,
+    PATH,
     Command,
     Exit,
     echo,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     section="verify",
     examples=("labkit show document.pcapng", "labkit show document.pcapng --format notation > document.pkt"),
 )
-@click.argument("capture", type=PATH_OR_DASH)
+@click.argument("capture", type=PATH)
 @profile_option
 @format_option("text", "json", "jsonl", "notation", "html")
 @flow_options

@@ -13,7 +13,6 @@ from labkit.analysis.native import AUTO, ENGINES
 from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import (
     PATH,
-    PATH_OR_DASH,
     Command,
     Exit,
     format_option,
@@ -45,7 +44,7 @@ MAX_SKIPPED = 3
     section="verify",
     examples=("labkit verify document.pcapng", "labkit verify hand-ins/ --fail-on warning --quiet"),
 )
-@click.argument("captures", metavar="CAPTURE...", nargs=-1, required=True, type=PATH_OR_DASH)
+@click.argument("captures", metavar="CAPTURE...", nargs=-1, required=True, type=PATH)
 @report_options
 @completeness_options
 @flow_options
@@ -54,7 +53,7 @@ MAX_SKIPPED = 3
 @option(
     "-o",
     "--output",
-    type=PATH_OR_DASH,
+    type=PATH,
     metavar="FILE",
     help=N_("Write the report to FILE; for --format html and several captures, to a folder with a page for each."),
 )

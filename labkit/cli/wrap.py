@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from labkit.cli._build import note_built, write
-from labkit.cli._common import PATH_OR_DASH, Command, complete_formats, option, seed_option
+from labkit.cli._common import PATH, Command, complete_formats, option, seed_option
 from labkit.errors import InputError, UsageError
 from labkit.i18n import N_, _, printable, reason_of
 
@@ -28,11 +28,11 @@ OUTPUT = "payloads"
         "labkit wrap server:banner.txt client:login.txt --vlan 12 --loss 2% --set client.timestamps=true",
     ),
 )
-@click.argument("payloads", nargs=-1, metavar="PAYLOADS...", type=PATH_OR_DASH)
+@click.argument("payloads", nargs=-1, metavar="PAYLOADS...", type=PATH)
 @option(
     "-o",
     "--output",
-    type=PATH_OR_DASH,
+    type=PATH,
     metavar="FILE",
     help=N_("File to write; '-' is standard output.  [default: payloads.pcapng or payloads.pcap]"),
 )

@@ -37,7 +37,7 @@ def check(capsys: pytest.CaptureFixture[str]) -> str:
     """Both outputs hold nothing that controls a terminal, and no forged line; return them."""
     out, err = capsys.readouterr()
     whole = out.removeprefix("\ufeff") + err  # the byte order mark of the report for Excel
-    rest = OWN.sub("", whole)
+    rest = re.sub(OWN, "", whole)
     strange = sorted({hex(ord(each)) for each in rest if not each.isprintable() and each != "\r"})
     assert strange == []
     assert "\r" not in rest.replace("\r\x1b[K", "")
