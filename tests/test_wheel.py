@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 import os
 import platform
 import shutil
@@ -182,19 +181,19 @@ def test_a_processor_gets_the_library_that_it_can_run(processor: str, level: int
 @pytest.mark.parametrize("change", ["rule", "digest", "library", "entry"])
 def test_a_library_of_other_rules_is_never_loaded(change: str, installed: Path) -> None:
     machine = installed / MACHINE
-    about = json.loads((machine / "engine.json").read_text())
+    about = packed.About.of((machine / packed.ABOUT).read_text())
     match change:
         case "rule":
             rule = installed / "labkit/analysis/rules/reset.py"
             rule.write_text(rule.read_text() + "\n")
         case "digest":
-            about["digest"] = about["digest"][::-1]
+            about = about._replace(digest=about.digest[::-1])
         case "library":
-            for each in about["libraries"]:
+            for each in about.libraries:
                 (machine / each).write_bytes(b"\x7fELF no library")
         case "entry":
-            about["entries"]["another"] = 1
-    (machine / "engine.json").write_text(json.dumps(about))
+            about.entries["another"] = 1
+    (machine / packed.ABOUT).write_text(about.text)
     assert run(installed, "from labkit.analysis.native import library\nprint(library.is_packed())") == "False"
 
 
@@ -203,13 +202,13 @@ def test_a_wheel_has_libraries_and_a_record_of_them(system: str, wheels: dict[st
     head, count = HEADS[system]
     with zipfile.ZipFile(wheels[system]) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
-    about = json.loads(files[MACHINE + "engine.json"])
-    assert about["digest"] == packed.digest(library.files())
-    assert len(about["libraries"]) == count
-    for name in about["libraries"]:
+    about = packed.About.of(files[MACHINE + packed.ABOUT].decode())
+    assert about.digest == packed.digest(library.files())
+    assert len(about.libraries) == count
+    for name in about.libraries:
         octets = files[MACHINE + name]
         assert octets.startswith(head)
-        assert all(f"labkit_{entry}".encode() in octets for entry in about["entries"])
+        assert all(f"labkit_{entry}".encode() in octets for entry in about.entries)
     (record,) = (name for name in files if name.endswith("RECORD"))
     rows = dict(line.split(",", 1) for line in files[record].decode().splitlines())
     assert rows.keys() == files.keys()

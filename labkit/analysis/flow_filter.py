@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from labkit.analysis.flows import Flow
+from labkit.analysis.value import Value
 from labkit.i18n import _
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ LAST_FLOW = (1 << 62) - 1
 """No conversation has a larger number."""
 
 
-@dataclass(frozen=True, slots=True)
-class FlowFilter:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class FlowFilter(Value):
     """A conversation is selected if it is one of `flows`, has an end in one of `hosts`, and has one of `ports`.
 
     An empty tuple selects every conversation.

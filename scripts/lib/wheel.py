@@ -8,7 +8,6 @@ For Linux on x86-64 with glibc, a wheel also has the simulation as machine code 
 import argparse
 import base64
 import hashlib
-import json
 import shutil
 import subprocess
 import sys
@@ -112,8 +111,8 @@ def compiled(platform: Platform, work: Path, entries: dict[str, int]) -> dict[st
         compiler = [sys.executable, "-m", "ziglang", "cc"]
         subprocess.run([*compiler, *flags, "-Wno-override-module", *sources, "-o", made.name], cwd=work, check=True)
         found[made.name] = made.read_bytes()
-    about = {"digest": packed.digest(library.files()), "entries": entries, "libraries": list(found)}
-    found[packed.ABOUT] = json.dumps(about, indent=1).encode() + b"\n"
+    about = packed.About(packed.digest(library.files()), list(found), entries)
+    found[packed.ABOUT] = about.text.encode()
     folder = Path(packed.FOLDER).relative_to(TOP).as_posix()
     return {f"{folder}/{name}": octets for name, octets in found.items()}
 

@@ -32,7 +32,7 @@ from labkit.analysis.side import Side
 from labkit.analysis.unread import WHOLE, end_hash, hash_at, mark_pair, pair_bit
 from labkit.packet.decode.layer import u32
 from labkit.packet.seen import ABSENT, Seen
-from labkit.tcp.segment import ACK
+from labkit.tcp.flags import ACK
 
 
 def ends_of(row: Any) -> tuple[End, End]:

@@ -5,21 +5,56 @@
 
 import ctypes
 import os
-from ast import literal_eval
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib.util import source_hash
+from typing import NamedTuple, Self
 
 from labkit.analysis.native.records import PREFIX
 
 FOLDER = os.path.join(os.path.dirname(__file__), "machine")  # noqa: PTH118, PTH120 - pathlib takes a while to be imported
-ABOUT = "engine.json"
-"""The file that names the libraries, from the oldest processor to the newest; their entries; and the digest of their sources."""
+ABOUT = "engine.txt"
+"""The file that has an `About`."""
+READ_OCTETS = 1 << 16
 LEVEL = "level"
 """The entry that says which of two libraries the processor can run: 2 or 3, for x86-64-v2 or v3."""
 
 Entry = Callable[..., int]
 """Takes integers and addresses; returns an integer."""
+
+
+class About(NamedTuple):
+    """What a wheel says of its libraries. To import a parser of JSON would take longer than to load one of them."""
+
+    digest: str
+    """That of their sources."""
+    libraries: list[str]
+    """From the oldest processor to the newest."""
+    entries: dict[str, int]
+    """How many arguments each entry takes."""
+
+    @property
+    def text(self) -> str:
+        """A line for each value: `digest 6f133b9808db930e`, `library engine-x86_64_v2.so`, `entry find_records 1`."""
+        rows = [("digest", self.digest), *(("library", each) for each in self.libraries)]
+        rows += [("entry", f"{name} {count}") for name, count in self.entries.items()]
+        return "".join(f"{key} {value}\n" for key, value in rows)
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """What a text says. ValueError for one that is not such a text."""
+        digests: list[str] = []
+        libraries: list[str] = []
+        entries: dict[str, int] = {}
+        for line in text.splitlines():
+            key, _space, value = line.partition(" ")
+            if key == "entry":
+                name, count = value.split(" ")
+                entries[name] = int(count)
+            else:
+                {"digest": digests, "library": libraries}[key].append(value)
+        (found,) = digests
+        return cls(found, libraries, entries)
 
 
 class Library:
@@ -42,25 +77,25 @@ class PackedLibrary(Library):
 
 def load_packed(files: Callable[[], Iterable[str]]) -> Library | None:
     """The library that was made from these files, for this processor; None where there is none."""
-    with suppress(OSError, ValueError, KeyError, TypeError, SyntaxError):
-        # Texts and numbers are the same in JSON and in Python. click has loaded `ast` already, `json` nobody.
-        about = literal_eval(_read(_place(ABOUT)).decode())
-        if about["digest"] != digest(files()):
+    with suppress(OSError, ValueError, KeyError):
+        about = About.of(_read(_place(ABOUT)).decode())
+        if about.digest != digest(files()):
             return None
-        first, *newer = about["libraries"]
+        first, *newer = about.libraries
         if newer and PackedLibrary(_place(first), {LEVEL: 0}).entries[LEVEL]() >= 3:
             first = newer[-1]
-        return PackedLibrary(_place(first), about["entries"])
+        return PackedLibrary(_place(first), about.entries)
     return None
 
 
 def digest(files: Iterable[str | os.PathLike[str]]) -> str:
     """The digest of files' names and contents: 64 bits, which tell a change, and need no library for cryptography."""
-    found: list[bytes] = []
+    found = bytearray()
     for file in sorted(os.fspath(each) for each in files):
         octets = _read(file)
-        found += f"\n{os.path.basename(file)} {len(octets)}\n".encode(), octets  # noqa: PTH119
-    return source_hash(b"".join(found)).hex()
+        # Digests of files are put together, not the files: that would copy more than a megabyte.
+        found += f"\n{os.path.basename(file)} {len(octets)}\n".encode() + source_hash(octets)  # noqa: PTH119
+    return source_hash(bytes(found)).hex()
 
 
 def _place(name: str) -> str:
@@ -68,8 +103,16 @@ def _place(name: str) -> str:
 
 
 def _read(file: str) -> bytes:
-    with open(file, "rb", buffering=0) as opened:  # noqa: PTH123
-        return opened.readall()
+    # Python's files ask the system four things that nobody wants to know of more than a hundred files.
+    opened = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        octets = found = os.read(opened, READ_OCTETS)
+        while len(found) == READ_OCTETS:
+            found = os.read(opened, READ_OCTETS)
+            octets += found
+    finally:
+        os.close(opened)
+    return octets
 
 
 def _entry(code: ctypes.CDLL, name: str, arguments: int) -> Entry:
