@@ -137,7 +137,7 @@ def make_folder(place: "str | Path") -> None:
             raise PermissionError(None, _("another user put {name} there").format(name=printable(foreign)))
         Path(place).mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        reason = reason_of(error).lower()
+        reason = reason_of(error)
         text = _("{name}: cannot be created: {reason}").format(name=printable(str(place)), reason=reason)
         raise InputError(text) from error
 

@@ -114,7 +114,7 @@ def _read(name: str) -> bytes:
             with Path(name).open("rb") as file:
                 octets = file.read(MAX_SEND + 1)
     except (OSError, ValueError) as error:
-        reason = reason_of(error).lower()
+        reason = reason_of(error)
         raise InputError(_("{name}: cannot be read: {reason}").format(name=printable(name), reason=reason)) from error
     if len(octets) > MAX_SEND:
         raise InputError(_("{name}: larger than {most} MiB").format(name=printable(name), most=MAX_SEND >> 20))

@@ -44,7 +44,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
             (part / name).write_bytes(octets)
         part.rename(path)
     except (OSError, ValueError) as error:
-        reason = reason_of(error).lower()
+        reason = reason_of(error)
         text = _("{name}: cannot be created: {reason}").format(name=printable(str(path)), reason=reason)
         raise InputError(text) from error
     finally:

@@ -55,7 +55,7 @@ class Table:
                         text = _("{name}: larger than {most} MiB")
                         raise InputError(text.format(name=self.name, most=MAX_FILE >> 20))
         except (OSError, ValueError) as error:
-            reason = reason_of(error).lower()
+            reason = reason_of(error)
             raise InputError(_("{name}: cannot be read: {reason}").format(name=self.name, reason=reason)) from error
         self.hint = ""
         """A remark for the user where the encoding is a guess; usually empty."""

@@ -62,7 +62,7 @@ def read_key(path: str | Path) -> bytes:
         with Path(path).open("rb") as file:
             key = file.read(MAX_KEY + 1)
     except (OSError, ValueError) as error:
-        reason = reason_of(error).lower()
+        reason = reason_of(error)
         raise InputError(_("{name}: cannot be read: {reason}").format(name=name, reason=reason)) from error
     if len(key) > MAX_KEY:
         raise InputError(_("{name}: larger than {most} MiB").format(name=name, most=MAX_KEY >> 20))

@@ -155,7 +155,7 @@ def test_errors_have_the_line(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "a.pkt: cannot be read: no such file or directory"),
+        (None, "a.pkt: cannot be read: No such file or directory"),
         (b"> S 0:0(0)\n\xff\xfe", "a.pkt:2: is not UTF-8 text"),
         (b"> S 0:0(0)\n" + b"#" * (16 << 20), "a.pkt: is larger than 16 MiB; expected a file of segments"),
     ],

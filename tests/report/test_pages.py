@@ -142,7 +142,7 @@ def test_an_unwritable_folder_is_one_line(capsys: pytest.CaptureFixture[str]) ->
     faulty("b.pcapng")
     Path("file").write_text("")
     assert run(["verify", "--format", "html", "-o", "file", "a.pcapng", "b.pcapng"]) == 3
-    assert "labkit: file: cannot be created: file exists" in capsys.readouterr().err
+    assert "labkit: file: cannot be created: File exists" in capsys.readouterr().err
 
 
 def hostile_capture() -> Path:

@@ -262,7 +262,7 @@ def test_answers_stand_beside_the_folder(folder: str, name: str, here: Path) -> 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "secret: cannot be read: no such file or directory"),
+        (None, "secret: cannot be read: No such file or directory"),
         (b"", "secret: a key of 0 bytes can be guessed; expected at least 16"),
         (b"fifteen octets!", "secret: a key of 15 bytes can be guessed; expected at least 16"),
         (bytes((16 << 20) + 1), "secret: larger than 16 MiB"),
@@ -294,7 +294,7 @@ def test_a_key_may_be_any_octets() -> None:
             ["--variants excludes --manifest"],
         ),
         (["--variants", "roster.csv", "--key", "key", "-o", "-"], 2, ["cannot write to standard output"]),
-        (["--variants", "roster.csv", "--key", "key", "-o", "key"], 3, ["key: cannot be created: file exists"]),
+        (["--variants", "roster.csv", "--key", "key", "-o", "key"], 3, ["key: cannot be created: File exists"]),
         (["--variants", "nobody.csv", "--key", "key"], 3, ["nobody.csv: cannot be read"]),
         (["--variants", "roster.csv", "--key", "key", "--format", "word"], 2, ["word", "pcapng"]),
     ],

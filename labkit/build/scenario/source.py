@@ -78,10 +78,8 @@ class Source:
             with path.open("rb") as file:
                 octets = file.read(largest + 1)
         except (OSError, ValueError) as error:
-            reason = reason_of(error)
-            raise self.error(
-                key, _("{name!r} cannot be read: {lower}").format(name=name[:80], lower=reason.lower())
-            ) from error
+            text = _("{name!r} cannot be read: {reason}").format(name=name[:80], reason=reason_of(error))
+            raise self.error(key, text) from error
         if len(octets) > largest:
             raise self.error(key, _("{name!r} is larger than {n} MiB").format(name=name[:80], n=largest >> 20))
         self.files[name] = octets
@@ -108,9 +106,8 @@ def read_file(path: Path, largest: int = MAX_FILE_SIZE, what: str = N_("a scenar
         with path.open("rb") as file:
             octets = file.read(largest + 1)
     except OSError as error:
-        raise ScenarioError(
-            _("{path}: cannot be read: {lower}").format(path=path, lower=reason_of(error).lower())
-        ) from error
+        text = _("{name}: cannot be read: {reason}").format(name=path, reason=reason_of(error))
+        raise ScenarioError(text) from error
     except ValueError as error:
         raise ScenarioError(_("{path!r}: is not a file name").format(path=str(path))) from error
     if len(octets) > largest:

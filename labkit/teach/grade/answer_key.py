@@ -53,7 +53,7 @@ def read_answers(path: str | Path, kept: Callable[[Mapping[str, Any]], T]) -> An
         with Path(path).open("rb") as file:
             return _read(file, name, kept)
     except (OSError, ValueError) as error:
-        reason = reason_of(error).lower()
+        reason = reason_of(error)
         raise InputError(_("{name}: cannot be read: {reason}").format(name=name, reason=reason)) from error
 
 

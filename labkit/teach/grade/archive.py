@@ -11,8 +11,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import NoReturn
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from labkit.errors import InputError
@@ -72,13 +74,14 @@ def files(path: str) -> list[Entry]:
 
 
 def _unreadable(path: str, error: Exception) -> InputError:
-    reason = reason_of(error).lower()
+    reason = reason_of(error)
     return InputError(_("{name}: cannot be read: {reason}").format(name=printable(path), reason=reason))
 
 
 def _walk(folder: Path) -> Iterator[Entry]:
     count = 0
-    for place, folders, names in os.walk(folder):  # which does not follow links to folders
+    refused: list[OSError] = []
+    for place, folders, names in os.walk(folder, onerror=refused.append):  # which does not follow links to folders
         folders[:] = sorted(each for each in folders if not _is_junk((each,)))
         for name in names:
             path = Path(place) / name
@@ -90,6 +93,15 @@ def _walk(folder: Path) -> Iterator[Entry]:
                 text = _("{name}: more than {most} files").format(name=printable(str(folder)), most=MAX_ENTRIES)
                 raise InputError(text)
             yield Entry(parts, lambda path=path: _read(path))  # type: ignore[misc]
+    for error in refused:  # a folder that cannot be read holds the work of a student all the same
+        place = os.fsdecode(error.filename)
+        if Path(place) == folder:
+            raise _unreadable(place, error) from error
+        yield Entry(Path(place).relative_to(folder).parts, partial(_refuse, error))
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise InputError(_("it cannot be read: {reason}").format(reason=reason_of(error))) from error
 
 
 def _read(path: Path) -> bytes:
@@ -102,7 +114,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             octets = file.read(MAX_FILE + 1)
     except OSError as error:
-        raise InputError(_("it cannot be read: {reason}").format(reason=reason_of(error).lower())) from error
+        _refuse(error)
     return _bounded(octets)
 
 

@@ -111,8 +111,7 @@ def _written(handin: HandIn, folder: Path) -> tuple[Path, list[str]]:
             place.write_bytes(octets)
             place.chmod(0o755)  # archives forget which files are programs
         except (OSError, ValueError) as error:
-            reason = reason_of(error)
-            notes.append(f"{printable('/'.join(path))}: {_(reason).lower()}")
+            notes.append(f"{printable('/'.join(path))}: {reason_of(error)}")
     return folder, notes
 
 

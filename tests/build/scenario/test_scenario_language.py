@@ -218,7 +218,7 @@ def test_a_window_that_never_opens_ends_the_run():
     [
         ("documnet", "'documnet' is not a shipped scenario; did you mean 'document'?"),
         ("xyzzy", "'labkit scenarios' lists them"),
-        ("missing.yaml", "missing.yaml: cannot be read: no such file or directory"),
+        ("missing.yaml", "missing.yaml: cannot be read: No such file or directory"),
         ("/", "/: is a directory; expected a scenario file"),
         ("a\0b.yaml", "is not a file name"),
     ],

@@ -133,7 +133,7 @@ def test_the_sides_take_turns_or_are_named(files):
     ("arguments", "code", "message"),
     [
         ([], Exit.USAGE, "missing PAYLOADS"),
-        (["nothing"], Exit.UNREADABLE, "nothing: cannot be read: no such file"),
+        (["nothing"], Exit.UNREADABLE, "nothing: cannot be read: No such file"),
         (["empty"], Exit.UNREADABLE, "empty: is empty; expected a message"),
         (["request", "--client", "[::1"], Exit.USAGE, "--client [::1: expected an address and a port"),
         (["request", "--client", "300.1.1.1"], Exit.USAGE, "client.address: '300.1.1.1' is not an address"),

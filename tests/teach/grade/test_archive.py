@@ -12,6 +12,7 @@ import class_of_sixty as klass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from limited import limited
 
 from labkit.capture.budget import Budget
 from labkit.cli import run
@@ -136,6 +137,28 @@ def test_links_pipes_and_junk_in_a_folder(tmp_path: Path) -> None:
     for each, word in zip(found, ("link", "pipe"), strict=True):
         with pytest.raises(InputError, match=word):
             each.read()
+
+
+def test_a_folder_that_may_not_be_read_is_a_hand_in(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    for name in ("anna", "ben", "ben/more"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "a.pcap").write_bytes(RIGHT)
+    (folder / "anna").chmod(0)
+    (folder / "ben" / "more").chmod(0)
+    try:
+        done = limited("grade", "handshake", "in", "-o", "g.json", folder=tmp_path)
+        assert done.returncode == 0
+        found = {each["student"]: each for each in json.loads((tmp_path / "g.json").read_text())["students"]}
+        assert found.keys() == {"anna", "ben"}
+        assert found["anna"]["status"] == "refused"
+        assert "it cannot be read: Permission denied" in str(found["anna"])
+        done = limited("grade", "handshake", "in/anna", folder=tmp_path)
+    finally:
+        for each in ("anna", "ben/more"):
+            (folder / each).chmod(0o755)
+    assert done.returncode == 3
+    assert "in/anna: cannot be read: Permission denied" in done.stderr
 
 
 def test_one_bad_hand_in_does_not_cost_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
