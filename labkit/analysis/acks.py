@@ -32,7 +32,7 @@ def leaves_out_fin(book: Book, index: int, seg: Shown) -> bool:
 
 
 def echoes_less(seg: Shown, before: Shown) -> bool:
-    """Whether an echo shows that a segment has not arrived: who answers it echoes its timestamp (RFC 7323 section 4.3)."""
+    """Whether an echo shows that a segment has not arrived: its receiver would echo its timestamp (RFC 7323 section 4.3)."""
     return before.tsval >= 0 and seg.tsecr >= 0 and diff(seg.tsecr, before.tsval) < 0
 
 

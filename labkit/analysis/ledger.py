@@ -112,7 +112,7 @@ class Ledger(Book):
             elif goes_on and (me.fin is None or seg.ctl & ACK):
                 entry = self._flag(seg, "syn-inside")
                 self._post_other(index, replace(seg, ctl=seg.ctl & ~SYN), me, peer)
-                me.shifts.setdefault(1, entry)  # who counts it follows from it
+                me.shifts.setdefault(1, entry)  # a peer that counts the SYN repeats this mistake
             return  # an old or forged SYN takes no number: other rules judge it
         if not me.opened and seg.ctl & FIN and is_ignored_fin(self, index, seg):
             self._flag(seg, "stray-fin")

@@ -52,7 +52,7 @@ class Follower:
         from labkit.report.conversation_table import FORMATS, TableStyle
 
         try:
-            # Where nobody reads the table any more, whoever prints the verdict meets the same error.
+            # If the reader of the table has gone away, printing the verdict fails in the same way.
             with suppress(OSError), self._context.scope(cleanup=False) if self._context else nullcontext():
                 for line in FORMATS["text"](observe(self._taken()), TableStyle(live=True, several=True)):
                     echo(line)

@@ -45,7 +45,7 @@ def command(file: str | None, list_: bool, revoke: bool) -> int:
         note(_("{file} is no longer trusted").format(file=printable(file)))
         return Exit.OK
     content = read(path)
-    table_of(path, content)  # nobody trusts what cannot be used
+    table_of(path, content)  # an invalid configuration must not be trusted
     found = config_trust.trust(path, content)
     note(_("trusting {file} until its content changes").format(file=printable(found.file)))
     return Exit.OK

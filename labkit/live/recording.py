@@ -24,7 +24,7 @@ PAUSE = 0.01
 
 
 class _Request:
-    """A request to stop, which `select` sees."""
+    """A request to stop, which wakes `select`."""
 
     def __init__(self) -> None:
         self.requested = False

@@ -112,9 +112,9 @@ class Seen(Record):
     addr_len: U8 = 0
     """4 or 16 octets at `src_at` and `dst_at`."""
     ip_len: int = 0
-    """The length that the IP header gives to the whole datagram; 0 where it leaves it open (TSO)."""
+    """The length of the whole datagram in the IP header; 0 where segmentation offload (TSO) left that field 0."""
     room: U32 = 0
-    """Octets that there are for the datagram in what holds it: the frame, PPPoE, a tunnel; 0 where its length fits."""
+    """Octets that the frame, PPPoE or the tunnel has for the datagram; 0 where its length fits."""
     ip_id: I32 = ABSENT
     """The IPv4 identification; ABSENT for IPv6. A datagram that the network delivers twice keeps it."""
     ttl: U8 = 0

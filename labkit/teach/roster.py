@@ -1,7 +1,7 @@
 """Rosters: the students of a class from a CSV file, read row by row.
 
-A roster is read several times, each time with little memory: to find the column of the students, to check it and to look for
-names that repeat, and for each who goes through the students.
+A roster is read several times, each time with little memory: to find the column of the students, to check it and look for
+names that repeat, and for each loop over the students.
 """
 
 import re

@@ -232,7 +232,7 @@ def sack_block_outside_any_window(seg: Seen, me: Side, peer: Side) -> int:
     """,
 )
 def sack_block_touches_the_ack(seg: Seen, me: Side, peer: Side) -> int:
-    """The bytes just below a block have not been received (RFC 2018 section 3). Where they have, the ack covers the block.
+    """The bytes just below a block have not been received (RFC 2018 section 3). If they had, the ack would cover the block.
 
     A D-SACK lies below the ack as a whole, or in a block beyond it.
     """

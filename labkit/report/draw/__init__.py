@@ -109,7 +109,7 @@ def names() -> list[str]:
 
 
 def needs_all(name: str) -> bool:
-    """Whether a picture needs every segment. The others read the capture themselves, and need only to know of whom."""
+    """Whether a picture needs every segment. Others read the capture themselves, and need the choice of conversations only."""
     return not getattr(_module(name), "STREAMS", False)
 
 

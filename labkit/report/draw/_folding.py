@@ -80,7 +80,7 @@ def folded(conversation: Conversation, most: int = MAX_DRAWN, *, whole: bool = F
 
 
 def _middles(shown: set[int], weights: list[int]) -> set[int]:
-    """The middles of long runs of retransmissions and the like: so many arrows at once would be steep."""
+    """The middles of long runs of minor segments, such as retransmissions: their arrows would be drawn too close together."""
     found: set[int] = set()
     for minor, run in groupby(range(len(weights)), key=lambda place: place in shown and weights[place] < 3):
         places = list(run)

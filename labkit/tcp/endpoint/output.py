@@ -38,7 +38,7 @@ PROBE_TICK = 2_000_000
 """Nanoseconds that a tail loss probe waits beyond two round trips, so that it does not race against the ACK (RFC 8985 section
 7.2)."""
 BURSTS = frozenset({"data", "retransmission-rto", "retransmission-fast"})
-"""Why segments leave that may be one burst."""
+"""Reasons for which several segments may leave as one burst."""
 make_segment = maker(Segment)
 
 TRANSMITTING = frozenset({ESTABLISHED, CLOSE_WAIT, FIN_WAIT_1, CLOSING, LAST_ACK})

@@ -235,7 +235,7 @@ def _errors(task: Task, verdict: Verdict) -> dict[int, list[Finding]]:
 
 
 def mistakes_of(task: Task, verdict: Verdict) -> Iterator[Finding]:
-    """The findings that are mistakes. What follows from a mistake is none, nor is what the other side did."""
+    """Select the findings that are mistakes of the student: not their consequences, and not what the other side did."""
     least = SEVERITIES[task.count]
     for each in verdict.findings:
         of_judged = not task.judged or each.source.rpartition(":")[0].strip("[]") == task.judged

@@ -26,7 +26,7 @@ from labkit.tcp.segment import ACK, FIN, RST, SYN
 from labkit.tcp.seq import add, after, diff
 
 MAX_FRAMES = 2_000
-"""Packets of a capture that are asked about. Who answers has to find them."""
+"""Packets of a capture that questions may be about: a student must be able to find them."""
 
 
 @dataclass(frozen=True, slots=True)
