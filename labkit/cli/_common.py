@@ -41,6 +41,16 @@ class PathType(click.ParamType[str]):
 
     name = "path"
 
+    def __init__(self, *, is_output: bool = False, replaces: str = "") -> None:
+        """`is_output`: the command writes it, and neither over what it reads nor over another output. `replaces`: the option
+        that may name the same file all the same."""
+        self.is_output = is_output
+        self.replaces = replaces
+
+    def place(self, value: str) -> str:
+        """The path in a value."""
+        return value
+
     def shell_complete(
         self,
         ctx: click.Context,  # noqa: ARG002 - click's signature
@@ -54,6 +64,7 @@ class PathType(click.ParamType[str]):
 
 
 PATH = PathType()
+OUTPUT = PathType(is_output=True)
 
 CLICK = (N_("required"),)
 """Words of click that it translates, but not by a constant, so that `scripts/translate` does not find them there."""
@@ -247,6 +258,14 @@ class Command(Speaking):
         head = [f"{each}={bare[each]}" if each in bare else each for each in args[:end]]
         return super().parse_args(ctx, [*head, *args[end:]])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, unless it would write over what it reads."""
+        if any(isinstance(each.type, PathType) and each.type.is_output for each in self.params):
+            from labkit.cli._overwriting import check
+
+            check(ctx)
+        return super().invoke(ctx)
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
         if self.examples:
@@ -291,7 +310,9 @@ def echo(text: str, *, nl: bool = True, err: bool = False) -> None:
 def is_coloured() -> bool:
     """Whether standard output is coloured, as `echo` decides it."""
     color = click.get_current_context().color
-    return sys.stdout.isatty() if color is None else color
+    if color is not None:
+        return color
+    return sys.stdout is not None and sys.stdout.isatty()  # none where it is closed
 
 
 MARK = "\ufeff"

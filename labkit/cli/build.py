@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._build import build_bulk, build_variants, note_built, write, write_script
-from labkit.cli._common import PATH, Command, complete_formats, complete_scenarios, echo, option
+from labkit.cli._common import OUTPUT, PATH, Command, complete_formats, complete_scenarios, echo, option
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
 
@@ -49,7 +49,7 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
 @option(
     "-o",
     "--output",
-    type=PATH,
+    type=OUTPUT,
     metavar="FILE",
     help=N_("File to write, or folder for --variants; '-' is standard output.  [default: NAME.pcapng or NAME.pcap]"),
 )
@@ -85,7 +85,7 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
 )
 @option(
     "--manifest",
-    type=PATH,
+    type=OUTPUT,
     metavar="FILE",
     help=N_(
         "File for a JSON list of the injected faults, and of what the path did to packets.  "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import PATH, Command, Exit, echo, note, option
+from labkit.cli._common import OUTPUT, PATH, Command, Exit, echo, note, option
 from labkit.cli._grade import Loaded, class_options, complete_assignments, load_pupils, write_platform
 from labkit.cli._live import Duration, orderly
 from labkit.cli.grade import TABLES, check_any, check_outputs, table_of, write_grades, write_table
@@ -87,7 +87,7 @@ MAX_NAME = 255
     "--output",
     "outputs",
     multiple=True,
-    type=PATH,
+    type=OUTPUT,
     metavar="FILE",
     help=N_("Write the table: .csv, .xlsx, .json, .html or .txt. For a platform: the result. Repeatable."),
 )

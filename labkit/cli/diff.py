@@ -1,13 +1,11 @@
 """`labkit diff`: compare two captures, conversation by conversation."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import PATH, Command, Exit, echo, emit_json, format_option, note, option
-from labkit.errors import UsageError
+from labkit.cli._common import OUTPUT, PATH, Command, Exit, echo, emit_json, format_option, note, option
 from labkit.i18n import N_, _, ngettext, printable
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ class Milliseconds(click.ParamType):  # type: ignore[type-arg]
 )
 @option(
     "--annotate",
-    type=PATH,
+    type=OUTPUT,
     metavar="FILE.pcapng",
     help=N_("Write both captures into one, with a comment on each packet that differs."),
 )
@@ -72,8 +70,6 @@ def command(a: str, b: str | None, late_by: int, annotate: str | None, format_: 
     from labkit.report.diff.text import annotate as write_annotated
     from labkit.report.diff.text import record, render
 
-    if annotate is not None:
-        _check(annotate, a, b)
     budget = capture_budget(others)
     with ProgressLine(_("comparing")):
         traces = points(_read(a, budget)) if b is None else (_read(a, budget), _read(b, budget))
@@ -103,14 +99,3 @@ def _read(path: str, budget: "Budget") -> "Trace":
         text = _("{path}: {message}; compared up to there")
         note(text.format(path=printable(path), message=trace.origin.damage.message))
     return replace(trace, name=path)
-
-
-def _check(annotate: str, *captures: str | None) -> None:
-    """Refuse to overwrite a capture."""
-    for each in captures:
-        try:
-            same = each is not None and Path(each).samefile(annotate)
-        except (OSError, ValueError):
-            continue  # one of them does not exist
-        if same:
-            raise UsageError(_("{name}: this would overwrite the capture itself").format(name=printable(annotate)))

@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import (
+    OUTPUT,
     PATH,
     Command,
     complete_scenarios,
@@ -97,7 +98,7 @@ def _packets(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 @option(
     "-o",
     "--output",
-    type=PATH,
+    type=OUTPUT,
     metavar="FILE",
     help=N_("File to write; '-' is standard output."),
 )

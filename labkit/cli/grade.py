@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import PATH, Command, Exit, echo, note, option
+from labkit.cli._common import OUTPUT, PATH, Command, Exit, echo, note, option
 from labkit.cli._grade import class_options, complete_assignments, load, load_pupils, write_platform
 from labkit.cli._output import STANDARD_OUTPUT, write_octets
 from labkit.errors import InputError, UsageError
@@ -45,7 +45,7 @@ STANDARD_INPUT = "-"
     "--output",
     "outputs",
     multiple=True,
-    type=PATH,
+    type=OUTPUT,
     metavar="FILE",
     help=N_(
         "Write the table: .csv, .xlsx, .json, .html or .txt. For a platform: the result, or a folder of them. Repeatable."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import PATH, Command, Exit, complete_scenarios, echo, note, option, seed_option
+from labkit.cli._common import OUTPUT, Command, Exit, complete_scenarios, echo, note, option, seed_option
 from labkit.cli._live import guard_of, guard_options, lab_option, orderly, save, verify_frames
 from labkit.errors import LinkError, UsageError
 from labkit.i18n import N_, _, printable
@@ -92,7 +92,7 @@ class Outcome:
 @option("--topspeed", is_flag=True, help=N_("With --both: play as fast as possible."))
 @option(
     "--capture",
-    type=PATH,
+    type=OUTPUT,
     metavar="FILE",
     help=N_("Write the packets to FILE; '-' is standard output."),
 )

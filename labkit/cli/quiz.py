@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import PATH, Command, complete_scenarios, echo, note, option
+from labkit.cli._common import OUTPUT, Command, complete_scenarios, echo, note, option
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, listed, ngettext, printable
 
@@ -61,7 +61,7 @@ def _complete_formats(_ctx: click.Context, _param: click.Parameter, incomplete: 
 @option(
     "-o",
     "--output",
-    type=PATH,
+    type=OUTPUT,
     metavar="FILE",
     help=N_("File to write, '-' is standard output; prairielearn: a new folder, or a .zip."),
 )
@@ -97,7 +97,7 @@ def _complete_formats(_ctx: click.Context, _param: click.Parameter, incomplete: 
 @option(
     "--capture",
     "capture",
-    type=PATH,
+    type=OUTPUT,
     metavar="FILE.pcapng",
     help=N_("Write the capture that the questions are about, without comments or other hints."),
 )

@@ -1,14 +1,12 @@
 """`labkit repair`: recompute the numbers, lengths and checksums of a hand-edited capture."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._build import refuse_terminal
-from labkit.cli._common import PATH, Command, Exit, echo, emit_json, format_option, note, option
-from labkit.errors import UsageError
+from labkit.cli._common import OUTPUT, PATH, Command, Exit, echo, emit_json, format_option, note, option
 from labkit.i18n import N_, _, ngettext, printable
 
 if TYPE_CHECKING:
@@ -28,7 +26,7 @@ MAX_SHOWN = 200
     ),
 )
 @click.argument("capture", type=PATH)
-@option("-o", "--output", required=True, type=PATH, metavar="FILE", help=N_("Capture to write."))
+@option("-o", "--output", required=True, type=OUTPUT, metavar="FILE", help=N_("Capture to write."))
 @option("--complete", "completeness", flag_value="complete", help=N_("No packet is missing: close every gap."))
 @option("--partial", "completeness", flag_value="partial", help=N_("Packets may be missing: leave every gap."))
 @budget_options()
@@ -46,7 +44,6 @@ def command(capture: str, output: str, completeness: str | None, format_: str, *
     from labkit.report.repair import repair
 
     refuse_terminal(output)
-    _refuse_same(capture, output)
     with ProgressLine(_("repairing")):
         trace = Trace.from_capture(capture, capture_budget(others))
         repaired = repair(trace, Completeness(completeness or "auto"))
@@ -64,15 +61,6 @@ def command(capture: str, output: str, completeness: str | None, format_: str, *
         return Exit.UNREADABLE
     outcome = repaired.verdict.outcome()
     return Exit.FINDINGS if outcome in ("fail", "not-judged") else Exit.OK
-
-
-def _refuse_same(capture: str, output: str) -> None:
-    try:
-        same = capture != "-" and Path(capture).samefile(output)
-    except (OSError, ValueError):
-        return  # one of them does not exist
-    if same:
-        raise UsageError(_("{name}: this would overwrite the capture itself").format(name=printable(output)))
 
 
 def _headline(capture: str, output: str, repaired: "Repaired") -> str:

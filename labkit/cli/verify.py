@@ -12,9 +12,11 @@ import click
 from labkit.analysis.native import AUTO, ENGINES
 from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import (
+    OUTPUT,
     PATH,
     Command,
     Exit,
+    PathType,
     format_option,
     note,
     option,
@@ -53,20 +55,20 @@ MAX_SKIPPED = 3
 @option(
     "-o",
     "--output",
-    type=PATH,
+    type=OUTPUT,
     metavar="FILE",
     help=N_("Write the report to FILE; for --format html and several captures, to a folder with a page for each."),
 )
 @option(
     "--annotate",
-    type=PATH,
+    type=OUTPUT,
     metavar="OUT.pcapng",
     help=N_("Write a copy of the capture, with each finding as a comment on its packet. One capture only."),
 )
 @option("--baseline", type=PATH, metavar="FILE", help=N_("Fail for new findings only: those in FILE are known."))
 @option(
     "--write-baseline",
-    type=PATH,
+    type=PathType(is_output=True, replaces="baseline"),
     metavar="FILE",
     help=N_("Write what fails the captures to FILE, for --baseline; the exit code is 0."),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import PATH, Command, echo, format_option, note, option, verdict_code
+from labkit.cli._common import OUTPUT, Command, echo, format_option, note, option, verdict_code
 from labkit.cli._follow import Follower
 from labkit.cli._live import allow_interface_option, for_option, lab_option
 from labkit.cli._report_config import report_config, report_options
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.argument("interface")
 @lab_option
 @for_option(None, N_("until Ctrl-C"))
-@option("--capture", type=PATH, metavar="FILE", help=N_("Write the packets to FILE."))
+@option("--capture", type=OUTPUT, metavar="FILE", help=N_("Write the packets to FILE."))
 @option("--segments", is_flag=True, help=N_("Text: print every segment too, with the states of both ends."))
 @option("-v", "--verbose", is_flag=True, help=N_("Print notes too; without it they are only counted."))
 @option(

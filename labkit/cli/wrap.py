@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from labkit.cli._build import note_built, write
-from labkit.cli._common import PATH, Command, complete_formats, option, seed_option
+from labkit.cli._common import OUTPUT, Command, PathType, complete_formats, option, seed_option
 from labkit.errors import InputError, UsageError
 from labkit.i18n import N_, _, printable, reason_of
 
@@ -16,7 +16,16 @@ SENDER = re.compile(r"(client|server):(.*)", re.DOTALL)
 END = re.compile(
     r"\[(?P<v6>[^\]]+)\](?::(?P<port6>\d+))?|(?P<v4>[^:\[\]]*)(?::(?P<port4>\d+))?|(?P<bare>[^\[\]]*:.*:.*)"
 )
-OUTPUT = "payloads"
+NAME = "payloads"
+
+
+class Payload(PathType):
+    """The path of a message, perhaps behind its sender."""
+
+    def place(self, value: str) -> str:
+        """The path."""
+        named = SENDER.fullmatch(value)
+        return named[2] if named else value
 
 
 @click.command(
@@ -28,11 +37,11 @@ OUTPUT = "payloads"
         "labkit wrap server:banner.txt client:login.txt --vlan 12 --loss 2% --set client.timestamps=true",
     ),
 )
-@click.argument("payloads", nargs=-1, metavar="PAYLOADS...", type=PATH)
+@click.argument("payloads", nargs=-1, metavar="PAYLOADS...", type=Payload())
 @option(
     "-o",
     "--output",
-    type=PATH,
+    type=OUTPUT,
     metavar="FILE",
     help=N_("File to write; '-' is standard output.  [default: payloads.pcapng or payloads.pcap]"),
 )
@@ -82,10 +91,10 @@ def command(payloads: tuple[str, ...], output: str | None, seed: int, format_: s
     if not payloads:
         raise UsageError(_("missing PAYLOADS; expected files, each with one message"))
     scenario = Scenario.from_payloads(
-        _messages(payloads), name=OUTPUT, close=options["close"], think=options["think"], **_values(options)
+        _messages(payloads), name=NAME, close=options["close"], think=options["think"], **_values(options)
     )
     trace = scenario.play(seed)
-    output = output or f"{OUTPUT}.{format_ or 'pcapng'}"
+    output = output or f"{NAME}.{format_ or 'pcapng'}"
     count = write(trace, output, format_, options["edition"], None)
     note_built(trace, output, format_, count)
 

@@ -201,10 +201,13 @@ def test_the_manifest_can_go_to_standard_output(capsysbinary: pytest.CaptureFixt
 
 
 def test_capture_and_manifest_cannot_share_a_target(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for target, shown in (("-", "standard output"), ("x.pcapng", "x.pcapng")):
-        arguments = ["build", "document", "--fault", "ack-goes-back", "-o", target, "--manifest", target]
+    for target, other, message in (
+        ("-", "-", "the capture and the manifest cannot both go to standard output"),
+        ("x.pcapng", "./x.pcapng", "--output and --manifest cannot both go to x.pcapng"),
+    ):
+        arguments = ["build", "document", "--fault", "ack-goes-back", "-o", target, "--manifest", other]
         assert run(arguments) == 2
-        assert capsys.readouterr().err == f"labkit: the capture and the manifest cannot both go to {shown}\n"
+        assert capsys.readouterr().err == f"labkit: {message}\n"
     assert list(here.iterdir()) == []
 
 

@@ -388,9 +388,10 @@ def test_the_profiles_exist() -> None:
     assert set(_common.PROFILES) <= BOTH
 
 
-def test_standard_output_is_closed() -> None:
+@pytest.mark.parametrize("words", ["--help", "show a.pcapng", "draw a.pcapng", "verify a.pcapng"])
+def test_standard_output_is_closed(words: str, tmp_path: Path) -> None:
     # As under `labkit --help >&-`: Python then has no sys.stdout at all.
-    done = subprocess.run(
-        ["sh", "-c", 'exec "$0" -m labkit --help >&-', sys.executable], capture_output=True, check=False
-    )
+    Scenario.load("document").play().write(str(tmp_path / "a.pcapng"))
+    command = f'exec "$0" -P -m labkit {words} >&-'
+    done = subprocess.run(["sh", "-c", command, sys.executable], cwd=tmp_path, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")

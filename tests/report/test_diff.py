@@ -284,7 +284,7 @@ def test_an_annotated_capture_has_both(files, capsys):
         (["client.pcap", "none.pcap"], Exit.UNREADABLE, "none.pcap: cannot be read"),
         (["client.pcap", "server.pcap", "--late-by", "soon"], Exit.USAGE, "'soon'"),
         (["client.pcap", "server.pcap", "--annotate", "a.pcap"], Exit.USAGE, "needs the suffix .pcapng"),
-        (["both.pcapng", "--annotate", "both.pcapng"], Exit.USAGE, "this would overwrite the capture itself"),
+        (["both.pcapng", "--annotate", "both.pcapng"], Exit.USAGE, "this would overwrite what the command reads"),
     ],
 )
 def test_wrong_usage_is_one_line(files, capsys, arguments, code, message):

@@ -184,7 +184,7 @@ def test_the_command_says_what_it_changed(edited, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["edited.pcapng", "-o", "edited.pcapng"], Exit.USAGE, "this would overwrite the capture itself"),
+        (["edited.pcapng", "-o", "edited.pcapng"], Exit.USAGE, "this would overwrite what the command reads"),
         (["edited.pcapng"], Exit.USAGE, "missing option"),
         (["none.pcapng", "-o", "a.pcapng"], Exit.UNREADABLE, "none.pcapng: cannot be read"),
         (["edited.pcapng", "-o", "a.txt"], Exit.USAGE, "a.txt: the suffix names no capture format"),

@@ -294,7 +294,16 @@ def test_a_key_may_be_any_octets() -> None:
             ["--variants excludes --manifest"],
         ),
         (["--variants", "roster.csv", "--key", "key", "-o", "-"], 2, ["cannot write to standard output"]),
-        (["--variants", "roster.csv", "--key", "key", "-o", "key"], 3, ["key: cannot be created: File exists"]),
+        (
+            ["--variants", "roster.csv", "--key", "key", "-o", "/dev/null"],
+            3,
+            ["/dev/null: cannot be created: File exists"],
+        ),
+        (
+            ["--variants", "roster.csv", "--key", "key", "-o", "key"],
+            2,
+            ["key: this would overwrite what the command reads"],
+        ),
         (["--variants", "nobody.csv", "--key", "key"], 3, ["nobody.csv: cannot be read"]),
         (["--variants", "roster.csv", "--key", "key", "--format", "word"], 2, ["word", "pcapng"]),
     ],

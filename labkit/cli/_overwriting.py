@@ -1,0 +1,57 @@
+"""Refuse to write an output over what the command reads, or over another output of it."""
+
+import os
+from collections.abc import Iterator
+from itertools import combinations, product
+
+import click
+
+from labkit.cli._common import PathType
+from labkit.errors import UsageError
+from labkit.i18n import _, printable
+
+
+def check(context: click.Context) -> None:
+    """UsageError if an output of the command that is to be run is one of its inputs, or another output."""
+    read: list[str] = []
+    written: list[tuple[click.Parameter, str]] = []
+    for parameter, path in _paths(context):
+        if _is_output(parameter):
+            written.append((parameter, path))
+        else:
+            read.append(path)
+    for (output, path), source in product(written, read):
+        if source != context.params.get(_replaced(output)) and _are_same(path, source):
+            raise UsageError(_("{name}: this would overwrite what the command reads").format(name=printable(path)))
+    for (one, path), (other, again) in combinations(written, 2):
+        if one is not other and _are_same(path, again):
+            text = _("{one} and {other} cannot both go to {name}")
+            raise UsageError(text.format(one=one.opts[-1], other=other.opts[-1], name=printable(path)))
+
+
+def _paths(context: click.Context) -> Iterator[tuple[click.Parameter, str]]:
+    """The paths on the command line. An argument may also be the name of what is shipped with labkit."""
+    for each in context.command.params:
+        if isinstance(each, click.Argument) or isinstance(each.type, PathType):
+            value = context.params.get(each.name or "")
+            for path in value if isinstance(value, tuple) else (value,):
+                if isinstance(path, str) and path != "-":
+                    yield each, each.type.place(path) if isinstance(each.type, PathType) else path
+
+
+def _is_output(parameter: click.Parameter) -> bool:
+    return isinstance(parameter.type, PathType) and parameter.type.is_output
+
+
+def _replaced(parameter: click.Parameter) -> str:
+    return parameter.type.replaces if isinstance(parameter.type, PathType) else ""
+
+
+def _are_same(one: str, other: str) -> bool:
+    """Whether two paths name the same file, which need not exist. Pipes and devices take several outputs."""
+    try:
+        if os.path.exists(one) and os.path.exists(other):  # noqa: PTH110 - the paths may be any strings
+            return os.path.isfile(one) and os.path.samefile(one, other)  # noqa: PTH113, PTH121
+        return os.path.realpath(one) == os.path.realpath(other)
+    except (OSError, ValueError):
+        return False
