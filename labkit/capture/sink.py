@@ -93,6 +93,15 @@ class Sink:
         except OSError as error:
             raise self._failed(reason_of(error)) from error
 
+    def flush(self) -> None:
+        """Have the system take the octets, so that a full disk shows before `commit`."""
+        try:
+            self._file.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise self._failed(reason_of(error)) from error
+
     def commit(self) -> None:
         """Replace the target by the file. Does nothing the second time, or after `discard`."""
         try:

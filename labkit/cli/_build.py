@@ -36,8 +36,10 @@ def write(trace: "Trace", output: str, format_: str | None, edition: str, manife
         raise UsageError(_("the capture and the manifest cannot both go to {name}").format(name=_name(output)))
     sink = Sink(target)
     try:
-        count = trace.write(output, format=format_, edition=edition, translated=language_asked())
         sink.write(_manifest(trace, output).encode("utf-8", "backslashreplace"))
+        if target != STANDARD_OUTPUT:
+            sink.flush()
+        count = trace.write(output, format=format_, edition=edition, translated=language_asked())
         sink.commit()
     finally:
         sink.discard()

@@ -104,6 +104,8 @@ def build(order: Order, students: Iterable[Student]) -> Iterator[dict[str, Any]]
             yield answer
         answers.finish()
         for sink in sinks:
+            sink.flush()
+        for sink in sinks:
             sink.commit()
 
 

@@ -211,6 +211,14 @@ def test_capture_and_manifest_cannot_share_a_target(here: Path, capsys: pytest.C
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_no_capture_without_its_manifest(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["build", "document", "--fault", "ack-goes-back", "-o", "a.pcapng", "--manifest", "/dev/full"]
+    assert run(arguments) == 3
+    assert capsys.readouterr().err == "labkit: /dev/full: cannot be written: No space left on device\n"
+    assert list(here.iterdir()) == []
+
+
 def test_a_missing_manifest_gets_a_note(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     assert run(["build", "document", "--fault", "ack-goes-back", "-o", "-"]) == 0
     assert (

@@ -224,6 +224,15 @@ def test_no_answers_without_all_captures(here: Path) -> None:
     assert not [path for path in here.rglob("*") if path.name.startswith(".") or "tmp" in path.name]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_both_files_of_answers_or_none(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("out.answers.csv").symlink_to("/dev/full")
+    roster("student\nann\n")
+    assert run(["build", "drawn.yaml", "--variants", "roster.csv", "--key", "key", "-o", "out"]) == 3
+    assert "out.answers.csv: cannot be written: No space left on device" in capsys.readouterr().err
+    assert not Path("out.answers.json").exists()
+
+
 def test_a_fault_that_does_not_apply_leaves_no_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     roster("student\nann\nben\n")
     before = sorted(path.name for path in here.iterdir())
