@@ -207,6 +207,8 @@ class _Outcome:
         self._target = target
         self.code = Exit.OK
         """An unreadable capture outranks one that fails."""
+        self._unwritten = False
+        """Whether the annotated capture could not be written."""
         self._known: Baseline | None = None
         self._new: Baseline | None = None
 
@@ -231,7 +233,7 @@ class _Outcome:
         count = self._new.write()
         text = ngettext("{file}: {n} capture with known findings", "{file}: {n} captures with known findings", count)
         note(text.format(file=printable(self._new.path), n=count))
-        return Exit.OK
+        return Exit.UNREADABLE if self._unwritten else Exit.OK
 
     def record(self, verdicts: "Iterable[Verdict]", progress: "ProgressLine") -> "Iterator[Verdict]":
         """Record verdicts as they come, and pass on what the user wants to be shown of them."""
@@ -265,7 +267,7 @@ class _Outcome:
         try:
             count, skipped = annotate(verdict, target, self._options)
         except CaptureError as error:
-            self.code = Exit.UNREADABLE
+            self.code, self._unwritten = Exit.UNREADABLE, True
             note(str(error))
             return
         text = ngettext("{file}: {n} packet with comments", "{file}: {n} packets with comments", count)

@@ -176,6 +176,14 @@ def test_a_bad_file_is_named(content: str | None, expected: str, capsys: pytest.
     assert err.count("\n") == 1
 
 
+def test_another_output_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("f/good.pcap", "--annotate", "missing/a.pcapng", "--write-baseline", "b.json")
+    code, _out, err = labkit(*arguments, capsys=capsys)
+    assert code == 3
+    assert "missing/a.pcapng: cannot be written" in err
+    assert Path("b.json").exists()
+
+
 def test_a_file_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
     code, _out, err = labkit("f/good.pcap", "--write-baseline", "missing/b.json", capsys=capsys)
     assert code == 3
