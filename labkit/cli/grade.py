@@ -101,13 +101,16 @@ def command(
         raise UsageError(_("missing HAND-INS"))
     if feedback is not None and format_ in names():
         raise UsageError(_("--feedback goes with the table of a class, not with a platform"))
-    if format_ in names() and not (outputs and (outputs[0].endswith("/") or Path(outputs[0]).is_dir())):
+    folders = [each for each in outputs if each.endswith("/") or Path(each).is_dir()]
+    if format_ in names() and not folders:
         return _one(assignment, handins, outputs, format_, options)
+    if format_ in names() and len(folders) < len(outputs):
+        raise UsageError(_("-o names a folder for the results of a class, or a file for that of one hand-in; not both"))
     if format_ not in names():
         check_outputs(outputs)
     grades = _graded(assignment, handins, options)
     if format_ in names():
-        _write_platform(grades, Path(outputs[0]), format_)
+        _write_platform(grades, outputs, format_)
     else:
         write_grades(grades, outputs, format_, feedback)
     return Exit.OK
@@ -241,16 +244,16 @@ def _shown(grades: "Grades") -> str:
     return "\n".join(to_text(grades, lambda text, name: click.style(text, **COLOURS[name]), columns)) + "\n"
 
 
-def _write_platform(grades: "Grades", folder: Path, format_: str) -> None:
+def _write_platform(grades: "Grades", folders: Sequence[str], format_: str) -> None:
     from labkit.teach.files import write_file
     from labkit.teach.platforms import platform
 
     made = platform(format_)
     for row in grades.rows:
-        suffix = ".json" if made.render(row.result, "").startswith(("{", "[")) else ".txt"
-        write_file(
-            folder / f"{row.file}{suffix}", (made.render(row.result, "") + "\n").encode("utf-8", "backslashreplace")
-        )
+        text = made.render(row.result, "") + "\n"
+        suffix = ".json" if text.startswith(("{", "[")) else ".txt"
+        for folder in folders:
+            write_file(Path(folder) / f"{row.file}{suffix}", text.encode("utf-8", "backslashreplace"))
     _note_outcome(grades)
 
 

@@ -289,7 +289,20 @@ def test_a_folder_of_results(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("s1", "s2"):
         (tmp_path / "in" / f"{name}.pcap").write_bytes(WRONG)
-    target = f"{tmp_path}/out/"
-    assert run(["grade", "handshake", str(tmp_path / "in"), "--format", "gradescope", "-o", target]) == 0
-    found: dict[str, Any] = {each.name: json.loads(each.read_text()) for each in (tmp_path / "out").iterdir()}
-    assert {name: each["score"] for name, each in found.items()} == {"s1.json": 7, "s2.json": 7}
+    words = ["grade", "handshake", str(tmp_path / "in"), "--format", "gradescope"]
+    assert run([*words, "-o", f"{tmp_path}/out/", "-o", f"{tmp_path}/again/"]) == 0
+    for folder in ("out", "again"):
+        found: dict[str, Any] = {each.name: json.loads(each.read_text()) for each in (tmp_path / folder).iterdir()}
+        assert {name: each["score"] for name, each in found.items()} == {"s1.json": 7, "s2.json": 7}
+
+
+@pytest.mark.parametrize("outputs", [("out/", "one.json"), ("one.json", "out/")])
+def test_a_folder_and_a_file_of_results(
+    outputs: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.pcap").write_bytes(WRONG)
+    words = [word for each in outputs for word in ("-o", each)]
+    assert run(["grade", "handshake", "a.pcap", "--format", "gradescope", *words]) == 2
+    assert "-o names a folder for the results of a class, or a file" in capsys.readouterr().err
+    assert [each.name for each in Path().iterdir()] == ["a.pcap"]
