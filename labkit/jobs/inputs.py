@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
@@ -32,24 +32,43 @@ class Inputs(NamedTuple):
 def expand(paths: Iterable[str]) -> Inputs:
     """Find the captures. A path that is not a folder counts as a capture; its reader checks it."""
     inputs = Inputs([], [])
-    for path in chain.from_iterable(map(_matches, paths)):
-        if path != "-" and os.path.isdir(path):  # noqa: PTH112 - Path.is_dir fails on a name with a null character
-            _walk(path, inputs)
+    for each in chain.from_iterable(map(_matches, paths)):
+        # Path.is_dir fails on a name with a null character.
+        if not each.error and each.path != "-" and os.path.isdir(each.path):  # noqa: PTH112
+            _walk(each.path, inputs)
         else:
-            inputs.captures.append(Input(path))
+            inputs.captures.append(each)
     return inputs
 
 
-def _matches(path: str) -> list[str]:
+def _matches(path: str) -> list[Input]:
     """Expand a pattern that the shell left alone: it may match more names than a command line can hold."""
     if os.path.lexists(path):
-        return [path]
+        return [Input(path)]
     from glob import glob, has_magic
 
     if not has_magic(path):
-        return [path]
-    found = glob(path, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-    return sorted(found, key=_parts) or [path]
+        return [Input(path)]
+    found = [*map(Input, glob(path, recursive=True)), *_closed(path)]  # noqa: PTH207 - Path.glob takes no absolute pattern
+    return sorted(found, key=lambda each: _parts(each.path)) or [Input(path)]
+
+
+def _closed(pattern: str) -> Iterator[Input]:
+    """The folders in which a pattern may match what the system does not let labkit see. `glob` leaves them out without a word."""
+    from glob import glob, has_magic
+
+    parts = _parts(pattern)
+    for at, part in enumerate(parts):
+        for folder in glob(os.path.join(*parts[:at]), recursive=True) if at else [os.curdir]:  # noqa: PTH118, PTH207
+            try:
+                if has_magic(part):
+                    os.scandir(folder).close()
+                else:
+                    os.lstat(os.path.join(folder, part))  # noqa: PTH118
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                yield _unreadable(error)
 
 
 def _walk(folder: str, inputs: Inputs) -> None:

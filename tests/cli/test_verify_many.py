@@ -167,6 +167,23 @@ def test_a_file_without_permission_is_reported() -> None:
     assert done.stderr.count("Permission denied") == 2
 
 
+@pytest.mark.parametrize(
+    ("pattern", "closed"),
+    [("f/*/*", "f/b"), ("f/**/*.pcap", "f/b"), ("f/b/*", "f/b"), ("f/[b]/a.pcap", "f/b/a.pcap"), ("f/*/c/*", "f/b/c")],
+)
+def test_what_a_pattern_does_not_reach_is_reported(pattern: str, closed: str) -> None:
+    top = folder()
+    (top / "b").chmod(0)
+    try:
+        done = limited("verify", "--format", "json", pattern, folder=Path.cwd())
+    finally:
+        (top / "b").chmod(0o755)
+    assert done.returncode == 3
+    unread = [each["path"] for each in json.loads(done.stdout)["captures"] if each["verdict"] == "unreadable"]
+    assert unread == [closed]
+    assert f"labkit: {closed}: cannot be read: Permission denied\n" in done.stderr
+
+
 def test_a_folder_without_captures(capsys: pytest.CaptureFixture[str]) -> None:
     Path("f").mkdir()
     written(Path("a.pcap"), OPEN + CLOSE)
