@@ -183,7 +183,9 @@ def candidates(start: "str | os.PathLike[str]") -> "Iterator[Path]":
     while True:
         for name in (FILE, PROJECT):
             place = os.path.join(folder, name)  # noqa: PTH118 - no pathlib yet: most folders have neither
-            if os.path.isfile(place) and (name == FILE or _mentions(place)):  # noqa: PTH113
+            # Whoever put a link there that leads nowhere is to know.
+            broken = name == FILE and os.path.islink(place) and not os.path.exists(place)  # noqa: PTH110, PTH114
+            if broken or (os.path.isfile(place) and (name == FILE or _mentions(place))):  # noqa: PTH113
                 from pathlib import Path
 
                 yield Path(place)

@@ -225,6 +225,9 @@ def test_the_nearest_file_counts(tmp_path: Path) -> None:
     assert next(candidates(inner)) == own
     (inner / "labkit.toml").mkdir()  # no file
     assert next(candidates(inner)) == own
+    (inner / "labkit.toml").rmdir()
+    (inner / "labkit.toml").symlink_to("nowhere")  # which is not left out in silence
+    assert next(candidates(inner)) == inner / "labkit.toml"
 
 
 @pytest.mark.parametrize(

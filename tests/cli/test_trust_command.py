@@ -65,6 +65,15 @@ def test_a_file_above_the_captures_counts(course: Path, capsys: pytest.CaptureFi
         assert verify(captures, capsys=capsys) == (str(path), f"labkit: using the configuration in {path}\n")
 
 
+def test_a_link_that_leads_nowhere_is_named(course: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (course / "labkit.toml").symlink_to("nowhere.toml")
+    file, err = verify("hand-ins", capsys=capsys)
+    assert file is None
+    assert err.startswith(
+        f"labkit: not using the configuration in {course / 'labkit.toml'}: No such file or directory; "
+    )
+
+
 @pytest.mark.parametrize("name", ["labkit.toml", "pyproject.toml"])
 @pytest.mark.parametrize(
     ("folder", "captures"),
