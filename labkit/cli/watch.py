@@ -12,6 +12,7 @@ from labkit.cli._common import OUTPUT, Command, echo, format_option, note, optio
 from labkit.cli._follow import Follower
 from labkit.cli._live import allow_interface_option, for_option, lab_option
 from labkit.cli._report_config import report_config, report_options
+from labkit.errors import LinkError
 from labkit.i18n import N_, _, ngettext, printable
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def command(
     with ExitStack() as stack:
         stop = stack.enter_context(Stop())
         link = stack.enter_context(open_link(interface, lab, allow_interface))
-        passing: Iterable[Frame] = frames(link, stop, seconds=seconds)
+        failures: list[LinkError] = []
+        passing: Iterable[Frame] = _up_to_failure(frames(link, stop, seconds=seconds), failures)
         if capture is not None:
             passing = _recorded(passing, stack.enter_context(_create(capture, interface)))
         if segments and format_ == "text":
@@ -90,7 +92,22 @@ def command(
             lost,
         )
         note(text.format(n=lost))
+    if failures:
+        raise failures[0]
     return verdict_code(verdict, config.fail_on, allow_empty=config.allow_empty)
+
+
+def _up_to_failure(frames: "Iterable[Frame]", failures: "list[LinkError]") -> "Iterator[Frame]":
+    """The frames up to a failure of the link, which must not cost what was seen before. LinkError if that is nothing."""
+    seen = False
+    try:
+        for frame in frames:
+            seen = True
+            yield frame
+    except LinkError as error:
+        if not seen:
+            raise
+        failures.append(error)
 
 
 def _create(capture: str, interface: str) -> "Writer":

@@ -120,6 +120,33 @@ def test_a_finding_is_printed_while_packets_pass(lab: Lab) -> None:
     assert printed.startswith("lo: FAIL  1 error")
 
 
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("link set dev labkit-client down", "labkit-client: the interface is down"),
+        ("link del dev labkit-client", "labkit-client: the interface was removed during the run"),
+    ],
+)
+def test_what_passed_before_a_failure_counts(lab: Lab, command: str, reason: str, tmp_path: Path) -> None:
+    octets = faulty()
+    target = tmp_path / "a.pcapng"
+    with Running(lab, *at_client("watch", "labkit-client", "--capture", str(target))) as watching:
+        with lab.inside("client"):
+            sending = Link("labkit-client", Guard())
+        with sending:
+            for each in octets:
+                sending.send(each)
+        assert "error[ACK01] packet 6" in watching.line()
+        with lab.inside("client"):
+            ip([command])
+        code, printed, errors = watching.wait()
+    assert code == 4
+    assert printed.startswith("labkit-client: FAIL  1 error")
+    assert errors == f"labkit: {reason}\n"
+    with open_capture(target) as capture:
+        assert [frame.data for frame in capture if frame.data in octets] == octets
+
+
 def test_json_lines_and_rule_options(lab: Lab) -> None:
     octets = faulty()
     with (
