@@ -169,7 +169,8 @@ def command(
         if faults or seed:
             raise UsageError(_("--seed and --fault need a scenario, not a capture"))
     else:
-        drawn = _of_scenario(subject, verdict_of, seed, faults)
+        drawn = _of_scenario(subject, verdict_of, seed, faults, wanted=wanted, packets=packets)
+        _check_any(subject, drawn, wanted, packets)
     options = DrawOptions(whole=whole or packets is not None, packet=packets[0] if packets else None)
     _write(draw(drawn, options), chosen, output)
     if output not in (None, "-"):
@@ -251,11 +252,16 @@ def of_capture(
             break
     if drawn.damage:
         note(_("{capture}: {message}; drawn up to there").format(capture=subject, message=drawn.damage))
-    if not drawn.conversations and wanted is not None:
-        raise UsageError(_("{capture}: there is no conversation {what}").format(capture=subject, what=wanted))
-    if not drawn.conversations and packets is not None:
-        raise UsageError(_("{capture}: there is no TCP segment in these packets").format(capture=subject))
+    _check_any(subject, drawn, wanted, packets)
     return drawn
+
+
+def _check_any(name: str, drawn: "Subject", wanted: Any, packets: tuple[int, int] | None) -> None:
+    """UsageError if nothing is selected."""
+    if not drawn.conversations and wanted is not None:
+        raise UsageError(_("{capture}: there is no conversation {what}").format(capture=name, what=wanted))
+    if not drawn.conversations and packets is not None:
+        raise UsageError(_("{capture}: there is no TCP segment in these packets").format(capture=name))
 
 
 def _joined(*paths: str) -> bytes:
@@ -305,7 +311,7 @@ def _standard_input() -> bytes:
 
 
 def _of_scenario(
-    subject: str, verdict_of: "Callable[[Opener], Verdict]", seed: int, faults: tuple[str, ...]
+    subject: str, verdict_of: "Callable[[Opener], Verdict]", seed: int, faults: tuple[str, ...], **selected: Any
 ) -> "Subject":
     from labkit.build.faults import inject
     from labkit.report.draw._subject import of_trace
@@ -313,7 +319,7 @@ def _of_scenario(
     if Path(subject).suffix.lower() == ".pkt":
         from labkit.build.script import load
 
-        return of_trace(inject(load(subject), faults), verdict_of)
+        return of_trace(inject(load(subject), faults), verdict_of, **selected)
     from labkit.build.scenario import Scenario
 
     scenario = Scenario.load(subject)
@@ -323,7 +329,7 @@ def _of_scenario(
         from dataclasses import replace
 
         both = replace(scenario, model=scenario.model.model_copy(update={"capture": "both"})).play(seed=seed)
-    return of_trace(trace, verdict_of, both)
+    return of_trace(trace, verdict_of, both, **selected)
 
 
 def _write(lines: Any, format_: str, output: str | None) -> None:

@@ -449,6 +449,9 @@ def test_chosen_packets_are_drawn_as_in_the_whole(packets: tuple[int, int], monk
         (["a.pcapng", "--packets", "5-2"], 2, "'5-2' is not a range of packets"),
         (["a.pcapng", "--packets", "900"], 2, "there is no TCP segment in these packets"),
         (["a.pcapng", "--flow", "9"], 2, "there is no conversation 9"),
+        (["document", "--flow", "9"], 2, "document: there is no conversation 9"),
+        (["document", "--host", "203.0.113.9"], 2, "document: there is no conversation with 203.0.113.9"),
+        (["document", "--packets", "900"], 2, "document: there is no TCP segment in these packets"),
         (["a.pcapng", "--seed", "1"], 2, "--seed and --fault need a scenario"),
         (["a.pcapng", "--what", "header", "--packets", "1-2", "--fault", "x"], 2, "--seed and --fault need a scenario"),
         (["notes.txt"], 3, "not a capture"),
@@ -570,6 +573,26 @@ def both_ends(tmp_path: Path) -> tuple[str, str]:
         Scenario.from_dict({**LOSSY, "capture": point}).play().write(path)
         found.append(str(path))
     return found[0], found[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "numbers"),
+    [
+        ("document", ["--packets", "3-4"], [3, 4]),
+        ("document", ["--packets", "3-4", "--fault", "ack-goes-back"], [3, 4]),
+        ("lossy-both-sides", ["--packets", "5-7"], [5, 6, 7]),
+        ("conversations", ["--flow", "2"], [6, 19, 20, 21, 29, 30, 31, 44, 69, 96, 122, 123]),
+        ("conversations", ["--flow", "2", "--packets", "19-30"], [19, 20, 21, 29, 30]),
+        ("own.pkt", ["--packets", "2-3", "--port", "80"], [2, 3]),
+    ],
+)
+def test_a_part_of_a_scenario(
+    name: str, options: list[str], numbers: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("own.pkt").write_text("> S 0:0(0)\n< S. 0:0(0) ack 1\n> . 1:1(0) ack 1\n> P. 1:10(9) ack 1\n")
+    assert run(["draw", name, *options]) == 0
+    out = capsys.readouterr().out
+    assert sorted(map(int, re.findall(r"(?<=─ )\d+(?= [A-Z])", out))) == numbers
 
 
 def test_two_captures_are_drawn_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

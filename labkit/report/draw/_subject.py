@@ -202,10 +202,18 @@ def _narrow(conversation: Conversation, first: int, last: int) -> bool:
     return bool(conversation.arrows)
 
 
-def of_trace(trace: Trace, verdict_of: Callable[[Opener], Verdict], both: Trace | None = None) -> Subject:
+def of_trace(
+    trace: Trace,
+    verdict_of: Callable[[Opener], Verdict],
+    both: Trace | None = None,
+    *,
+    wanted: Callable[[Flow], bool] | None = None,
+    packets: tuple[int, int] | None = None,
+) -> Subject:
     """The conversations of a simulated or hand-written trace.
 
-    `both` is the same trace captured at both ends: it shows what arrives, and what the capture of `trace` never sees.
+    `both` is the same trace captured at both ends: it shows what arrives, and what the capture of `trace` never sees. `wanted`
+    and `packets` choose as in `of_capture`.
     """
     opener = _written(trace)
     verdict = verdict_of(opener)
@@ -214,7 +222,7 @@ def of_trace(trace: Trace, verdict_of: Callable[[Opener], Verdict], both: Trace 
         for number, record in zip(trace.numbers(), trace, strict=True)
         if not record.arrived and record.sender == record.tap
     )
-    subject = of_capture(trace.name, opener, verdict, lost=lost)
+    subject = of_capture(trace.name, opener, verdict, wanted=wanted, packets=packets, lost=lost)
     numbered = zip(trace.numbers(), trace, strict=True)
     subject.windows = {number: record.cwnd for number, record in numbered if record.cwnd is not None}
     if both is None or len({record.tap for record in trace}) != 1:
@@ -233,6 +241,14 @@ def of_trace(trace: Trace, verdict_of: Callable[[Opener], Verdict], both: Trace 
         if conversation.ends in pairs:
             conversation.findings = pairs[conversation.ends].findings
             conversation.points = 1
+    if wanted is not None or packets is not None:
+        shown = {arrow.number for each in subject.conversations for arrow in each.arrows}
+        whole.conversations = [
+            each for each in whole.conversations if any(arrow.number in shown for arrow in each.arrows)
+        ]
+        whole.total = len(whole.conversations)
+    if packets is not None:
+        whole.conversations = [each for each in whole.conversations if _narrow(each, *packets)]
     return replace(whole, open=opener, verdict=verdict, names=subject.names, windows=subject.windows)
 
 
