@@ -77,7 +77,11 @@ def _walk(folder: str, inputs: Inputs) -> None:
 
     found: list[Input] = []
     root = os.path.realpath(folder)
-    for place, _folders, names in os.walk(folder, onerror=lambda error: found.append(_unreadable(error))):
+    for place, folders, names in os.walk(folder, onerror=lambda error: found.append(_unreadable(error))):
+        for name in folders:  # a link within the folder leads to what is read anyway
+            path = str(Path(place) / name)
+            if Path(path).is_symlink() and (strange := _strange_link(path, root)):
+                found.append(Input(path, f"{printable(path)}: {strange}"))
         for name in names:
             path = str(Path(place) / name)
             try:
@@ -103,13 +107,18 @@ def _strange(path: str, root: str) -> str:
     """Why a file of a folder is not read; empty for any other. OSError if the system does not tell."""
     mode = os.lstat(path).st_mode
     if stat.S_ISLNK(mode):
-        # Whoever packed the folder would have a file read that the packer may not read.
-        real = os.path.realpath(path)
-        if os.path.commonpath((root, real)) != root:
-            return _("is not read: it is a symbolic link out of the folder")
+        if strange := _strange_link(path, root):
+            return strange
         mode = os.stat(path).st_mode  # noqa: PTH116
     # Reading a named pipe would block, and a device has no end.
     return "" if stat.S_ISREG(mode) else _("is not read: it is not a regular file")
+
+
+def _strange_link(path: str, root: str) -> str:
+    """Why a link of a folder is not followed; empty for any other."""
+    # Whoever packed the folder would have a file read that the packer may not read.
+    inside = os.path.commonpath((root, os.path.realpath(path))) == root
+    return "" if inside else _("is not read: it is a symbolic link out of the folder")
 
 
 def _has_suffix(name: str) -> bool:

@@ -167,6 +167,16 @@ def test_a_file_without_permission_is_reported() -> None:
     assert done.stderr.count("Permission denied") == 2
 
 
+def test_a_link_to_another_folder_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    top = folder()
+    Path("elsewhere").mkdir()
+    (top / "b" / "link").symlink_to(Path("elsewhere").absolute())
+    code, captures, err = result("f", capsys=capsys)
+    assert code == 3
+    assert [each["path"] for each in captures if each["verdict"] == "unreadable"] == ["f/b/link"]
+    assert "f/b/link: is not read: it is a symbolic link out of the folder" in err
+
+
 @pytest.mark.parametrize(
     ("pattern", "closed"),
     [("f/*/*", "f/b"), ("f/**/*.pcap", "f/b"), ("f/b/*", "f/b"), ("f/[b]/a.pcap", "f/b/a.pcap"), ("f/*/c/*", "f/b/c")],
