@@ -304,7 +304,7 @@ def _file(student: str, safe: str, *, alone: bool) -> str:
     """The name of the file: the student if that is safe and unique, else with a digest."""
     if safe and safe == normalize("NFC", student) and alone and not RESERVED.match(safe):
         return safe
-    return f"{safe or COLUMN}-{sha256(normalize('NFC', student).encode()).hexdigest()[:8]}"
+    return f"{safe or COLUMN}-{sha256(normalize('NFC', student).encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 
 
 def file_name(owner: str) -> str:

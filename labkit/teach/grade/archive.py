@@ -83,7 +83,7 @@ def _walk(folder: Path) -> Iterator[Entry]:
     refused: list[OSError] = []
     for place, folders, names in os.walk(folder, onerror=refused.append):  # which does not follow links to folders
         folders[:] = sorted(each for each in folders if not _is_junk((each,)))
-        for name in names:
+        for name in (*names, *(each for each in folders if (Path(place) / each).is_symlink())):
             path = Path(place) / name
             parts = path.relative_to(folder).parts
             if _is_junk(parts):

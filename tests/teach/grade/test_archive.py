@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import sys
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -133,8 +134,8 @@ def test_links_pipes_and_junk_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / ".DS_Store").write_bytes(b"x")
     (tmp_path / "._a.pcap").write_bytes(b"x")
     found = files(str(tmp_path))
-    assert [each.name for each in found] == ["s1/a.pcap", "s1/b.pcap"]
-    for each, word in zip(found, ("link", "pipe"), strict=True):
+    assert [each.name for each in found] == ["s1/a.pcap", "s1/b.pcap", "s2"]
+    for each, word in zip(found, ("link", "pipe", "link"), strict=True):
         with pytest.raises(InputError, match=word):
             each.read()
 
@@ -159,6 +160,19 @@ def test_a_folder_that_may_not_be_read_is_a_hand_in(tmp_path: Path) -> None:
             (folder / each).chmod(0o755)
     assert done.returncode == 3
     assert "in/anna: cannot be read: Permission denied" in done.stderr
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere each name is Unicode")
+def test_a_name_that_is_not_utf_8_costs_nobody_the_grade(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in (b"anna.pcap", b"m\xfcller.pcap"):
+        (folder / os.fsdecode(name)).write_bytes(RIGHT)
+    outputs = [word for form in ("csv", "html", "json", "txt", "xlsx") for word in ("-o", str(tmp_path / f"g.{form}"))]
+    assert run(["grade", "handshake", str(folder), *outputs, "--feedback", str(tmp_path / "feedback")]) == 0
+    found = json.loads((tmp_path / "g.json").read_text())["students"]
+    assert [each["status"] for each in found] == ["graded", "graded"]
+    assert len(list((tmp_path / "feedback").iterdir())) == 4
 
 
 def test_one_bad_hand_in_does_not_cost_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
