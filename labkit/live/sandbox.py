@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 
 from labkit.errors import LinkError, UsageError
-from labkit.i18n import _, printable
+from labkit.i18n import _, printable, reason_of
 from labkit.live.system import require_program
 
 MAX_OUTPUT = 16_384
@@ -145,9 +145,12 @@ def _copy(files: Iterable[Path], to: Path) -> None:
             else:
                 copy(each, to / each.name)
     except (OSError, ShutilError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else _("it has special files")
+        if isinstance(error.args[0], list):
+            reason = str(error.args[0][0][-1])  # for each file: where from, where to, why
+        else:
+            reason = _(": ").join(filter(None, (error.filename, reason_of(error))))
         text = _("cannot copy the program's files: {reason}")
-        raise LinkError(text.format(reason=printable(str(reason)))) from error
+        raise LinkError(text.format(reason=printable(reason))) from error
 
 
 def may_change_user() -> bool:

@@ -12,7 +12,8 @@ from minimal_tcp import FAULTS
 from support import labkit, needs_ip, needs_root
 
 from labkit.capture import open_capture
-from labkit.errors import ScenarioError, UsageError
+from labkit.errors import LinkError, ScenarioError, UsageError
+from labkit.live.sandbox import _copy
 from labkit.live.trial import MAX_PACKETS, Setting, run_trial
 from labkit.teach.assign import Assignment
 from labkit.teach.assign.material import models
@@ -388,6 +389,15 @@ def test_wrong_assignments(old: str, new: str, message: str) -> None:
 
 def test_the_schema_accepts_it() -> None:
     assert json_schema.fits(assignment().source.data, schema(), schema())
+
+
+@pytest.mark.parametrize("name", ["program", "program/pipe"])
+def test_files_that_cannot_be_copied_are_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / "program").mkdir()
+    os.mkfifo(tmp_path / "program" / "pipe")
+    (tmp_path / "copies").mkdir()
+    with pytest.raises(LinkError, match=r"^cannot copy the program's files: .*program/pipe. is a named pipe$"):
+        _copy([tmp_path / name], tmp_path / "copies")
 
 
 @pytest.mark.parametrize("key", ["address: 2001:db8::1", "address: 192.0.2.1"])
