@@ -101,6 +101,9 @@ def command(
         raise UsageError(_("missing HAND-INS"))
     if feedback is not None and format_ in names():
         raise UsageError(_("--feedback goes with the table of a class, not with a platform"))
+    for name in ("student", "metadata"):
+        if options[name] is not None and format_ not in names():
+            raise UsageError(_("--{name} needs a platform (--format): a table is of a whole class").format(name=name))
     folders = [each for each in outputs if each.endswith("/") or Path(each).is_dir()]
     if format_ in names() and not folders:
         return _one(assignment, handins, outputs, format_, options)
