@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from labkit.cli._help import Formatter
+from labkit.cli._paths import PATH, check_outputs
 from labkit.i18n import N_, _, available, listed, printable, translated, unfolded
 
 if TYPE_CHECKING:
@@ -34,37 +35,6 @@ COLORS = ("auto", "always", "never")
 COMPLETE = "_LABKIT_COMPLETE"
 """The environment variable by which a shell asks for completions."""
 
-
-class PathType(click.ParamType[str]):
-    """A path, or "-" for standard input or output. It is checked where it is opened, and then a file that cannot be read has an
-    exit code of its own."""
-
-    name = "path"
-
-    def __init__(self, *, is_output: bool = False, replaces: str = "") -> None:
-        """`is_output`: the command writes it, and neither over what it reads nor over another output. `replaces`: the option
-        that may name the same file all the same."""
-        self.is_output = is_output
-        self.replaces = replaces
-
-    def place(self, value: str) -> str:
-        """The path in a value."""
-        return value
-
-    def shell_complete(
-        self,
-        ctx: click.Context,  # noqa: ARG002 - click's signature
-        param: click.Parameter,  # noqa: ARG002
-        incomplete: str,
-    ) -> "list[CompletionItem]":
-        """Have the shell complete the name of a file."""
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(incomplete, type="file")]
-
-
-PATH = PathType()
-OUTPUT = PathType(is_output=True)
 
 CLICK = (N_("required"),)
 """Words of click that it translates, but not by a constant, so that `scripts/translate` does not find them there."""
@@ -260,10 +230,7 @@ class Command(Speaking):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, unless it would write over what it reads."""
-        if any(isinstance(each.type, PathType) and each.type.is_output for each in self.params):
-            from labkit.cli._overwriting import check
-
-            check(ctx)
+        check_outputs(ctx)
         return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

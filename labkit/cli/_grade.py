@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from labkit.cli._common import PATH, Exit, F, echo, note, option, options
+from labkit.cli._common import Exit, F, echo, note, option, options
+from labkit.cli._paths import PATH
 from labkit.errors import InputError, LabkitError, UsageError
 from labkit.i18n import N_, _, printable, reason_of
 

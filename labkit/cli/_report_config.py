@@ -8,7 +8,8 @@ import click
 from click.core import ParameterSource
 
 from labkit.analysis import EVERY_LIMIT
-from labkit.cli._common import PATH, BareOption, complete_rules, note, option, options, profile_option, rules_option
+from labkit.cli._common import BareOption, complete_rules, note, option, options, profile_option, rules_option
+from labkit.cli._paths import PATH
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from labkit.cli._common import PATH, Command, CommandGroup, echo, emit_json, format_option, note, option
+from labkit.cli._common import Command, CommandGroup, echo, emit_json, format_option, note, option
 from labkit.cli._grade import complete_assignments
+from labkit.cli._paths import PATH
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, ngettext, printable
 

@@ -8,7 +8,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._build import build_bulk, build_variants, note_built, write, write_script
-from labkit.cli._common import OUTPUT, PATH, Command, complete_formats, complete_scenarios, echo, option
+from labkit.cli._common import Command, complete_formats, complete_scenarios, echo, option
+from labkit.cli._paths import OUTPUT, PATH
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import OUTPUT, PATH, Command, Exit, echo, note, option
+from labkit.cli._common import Command, Exit, echo, note, option
 from labkit.cli._grade import Loaded, class_options, complete_assignments, load_pupils, write_platform
 from labkit.cli._live import Duration, orderly
+from labkit.cli._paths import OUTPUT, PATH
 from labkit.cli.grade import TABLES, check_any, check_outputs, table_of, write_grades, write_table
 from labkit.cli.lab import ANY_ARGUMENTS
 from labkit.errors import UsageError

@@ -1,7 +1,6 @@
 """`labkit draw`: draw the conversations of a capture or a scenario."""
 
 import re
-import sys
 from collections.abc import Callable
 from io import BytesIO
 from itertools import islice
@@ -12,17 +11,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import (
-    OUTPUT,
-    PATH,
-    Command,
-    complete_scenarios,
-    note,
-    option,
-    profile_option,
-    reveal_option,
-)
+from labkit.cli._common import Command, complete_scenarios, note, option, profile_option, reveal_option
 from labkit.cli._flow_filter import flow_filter, flow_options
+from labkit.cli._paths import OUTPUT, PATH, standard_input
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import N_, _, listed
 from labkit.report.draw import (
@@ -303,7 +294,7 @@ def _joined(*paths: str) -> bytes:
 
 
 def _standard_input() -> bytes:
-    octets = sys.stdin.buffer.read(MAX_STREAM + 1)
+    octets = standard_input(MAX_STREAM)
     if len(octets) > MAX_STREAM:
         text = _("standard input: a capture of more than {n:,} bytes; draw it from a file")
         raise CaptureError(text.format(n=MAX_STREAM))

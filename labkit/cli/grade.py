@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import OUTPUT, PATH, Command, Exit, echo, note, option
+from labkit.cli._common import Command, Exit, echo, note, option
 from labkit.cli._grade import class_options, complete_assignments, load, load_pupils, write_platform
 from labkit.cli._output import STANDARD_OUTPUT, write_octets
+from labkit.cli._paths import OUTPUT, PATH, standard_input
 from labkit.errors import InputError, UsageError
 from labkit.i18n import N_, _, listed, ngettext, printable
 from labkit.teach.platforms import names
@@ -162,7 +163,7 @@ def _found(handins: str) -> "list[Any]":
 def _standard_input() -> Any:
     from labkit.teach.grade.archive import MAX_FILE, Entry
 
-    octets = sys.stdin.buffer.read(MAX_FILE + 1)
+    octets = standard_input(MAX_FILE)
     return Entry((_("standard input"),), lambda: octets)
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import OUTPUT, Command, Exit, complete_scenarios, echo, note, option, seed_option
+from labkit.cli._common import Command, Exit, complete_scenarios, echo, note, option, seed_option
 from labkit.cli._live import guard_of, guard_options, lab_option, orderly, save, verify_frames
+from labkit.cli._paths import OUTPUT
 from labkit.errors import LinkError, UsageError
 from labkit.i18n import N_, _, printable
 

@@ -10,7 +10,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import OUTPUT, Command, complete_scenarios, echo, note, option
+from labkit.cli._common import Command, complete_scenarios, echo, note, option
+from labkit.cli._paths import OUTPUT, standard_input
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, listed, ngettext, printable
 
@@ -183,7 +184,7 @@ def _octets(subject: str, seed: int, faults: tuple[str, ...]) -> tuple[bytes | N
         raise UsageError(_("--fault needs a scenario, not a capture"))
     if subject != "-":
         return None, Path(subject).stem
-    octets = sys.stdin.buffer.read(MAX_STREAM + 1) if sys.stdin is not None else b""
+    octets = standard_input(MAX_STREAM)
     if len(octets) > MAX_STREAM:
         raise UsageError(_("standard input has more than 64 MiB; write it to a file"))
     return octets, "capture"

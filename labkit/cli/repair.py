@@ -6,7 +6,8 @@ import click
 
 from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._build import refuse_terminal
-from labkit.cli._common import OUTPUT, PATH, Command, Exit, echo, emit_json, format_option, note, option
+from labkit.cli._common import Command, Exit, echo, emit_json, format_option, note, option
+from labkit.cli._paths import OUTPUT, PATH
 from labkit.i18n import N_, _, ngettext, printable
 
 if TYPE_CHECKING:

@@ -8,18 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import (
-    PATH,
-    Command,
-    Exit,
-    echo,
-    format_option,
-    is_coloured,
-    note,
-    option,
-    profile_option,
-)
+from labkit.cli._common import Command, Exit, echo, format_option, is_coloured, note, option, profile_option
 from labkit.cli._flow_filter import flow_filter, flow_options
+from labkit.cli._paths import PATH
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labkit.cli._common import PATH, Command, Exit, echo, note, option
+from labkit.cli._common import Command, Exit, echo, note, option
+from labkit.cli._paths import PATH
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, printable
 

@@ -11,20 +11,10 @@ import click
 
 from labkit.analysis.native import AUTO, ENGINES
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import (
-    OUTPUT,
-    PATH,
-    Command,
-    Exit,
-    PathType,
-    format_option,
-    note,
-    option,
-    reveal_option,
-    verdict_code,
-)
+from labkit.cli._common import Command, Exit, format_option, note, option, reveal_option, verdict_code
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.cli._output import write_lines
+from labkit.cli._paths import OUTPUT, PATH, PathType
 from labkit.cli._report_config import completeness_options, report_config, report_options
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import N_, _, listed, ngettext, printable

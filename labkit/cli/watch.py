@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import OUTPUT, Command, echo, format_option, note, option, verdict_code
+from labkit.cli._common import Command, echo, format_option, note, option, verdict_code
 from labkit.cli._follow import Follower
 from labkit.cli._live import allow_interface_option, for_option, lab_option
+from labkit.cli._paths import OUTPUT
 from labkit.cli._report_config import report_config, report_options
 from labkit.errors import LinkError
 from labkit.i18n import N_, _, ngettext, printable

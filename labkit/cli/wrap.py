@@ -1,14 +1,14 @@
 """`labkit wrap`: write a conversation around the messages of any application."""
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from labkit.cli._build import note_built, write
-from labkit.cli._common import OUTPUT, Command, PathType, complete_formats, option, seed_option
+from labkit.cli._common import Command, complete_formats, option, seed_option
+from labkit.cli._paths import OUTPUT, PathType, standard_input
 from labkit.errors import InputError, UsageError
 from labkit.i18n import N_, _, printable, reason_of
 
@@ -118,7 +118,7 @@ def _read(name: str) -> bytes:
 
     try:
         if name == "-":
-            octets = sys.stdin.buffer.read(MAX_SEND + 1)
+            octets = standard_input(MAX_SEND)
         else:
             with Path(name).open("rb") as file:
                 octets = file.read(MAX_SEND + 1)

@@ -258,10 +258,8 @@ def test_a_command_loads_no_other() -> None:
         "print(sorted(name for name in sys.modules if name.startswith('labkit.cli.')))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert (
-        done.stdout.splitlines()[-1]
-        == "['labkit.cli._build', 'labkit.cli._common', 'labkit.cli._help', 'labkit.cli.build']"
-    )
+    shared = "'labkit.cli._build', 'labkit.cli._common', 'labkit.cli._help', 'labkit.cli._paths'"
+    assert done.stdout.splitlines()[-1] == f"[{shared}, 'labkit.cli.build']"
 
 
 @pytest.mark.parametrize(
@@ -386,6 +384,18 @@ class TestProcess:
 
 def test_the_profiles_exist() -> None:
     assert set(_common.PROFILES) <= BOTH
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["verify -", "show -", "draw -", "quiz -", "repair - -o a.pcapng", "wrap - -o a.pcapng", "grade handshake -"],
+)
+def test_standard_input_is_closed(words: str, tmp_path: Path) -> None:
+    command = f'exec "$0" -P -m labkit {words} <&-'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (3, "labkit: standard input: is closed")
 
 
 @pytest.mark.parametrize("words", ["--help", "show a.pcapng", "draw a.pcapng", "verify a.pcapng"])

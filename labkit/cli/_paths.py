@@ -1,17 +1,60 @@
-"""Refuse to write an output over what the command reads, or over another output of it."""
+"""Paths on a command line: what a command reads, and what it writes, which is neither what it reads nor written twice."""
 
 import os
+import sys
 from collections.abc import Iterator
 from itertools import combinations, product
+from typing import TYPE_CHECKING
 
 import click
 
-from labkit.cli._common import PathType
-from labkit.errors import UsageError
+from labkit.errors import InputError, UsageError
 from labkit.i18n import _, printable
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
-def check(context: click.Context) -> None:
+
+class PathType(click.ParamType[str]):
+    """A path, or "-" for standard input or output. It is checked where it is opened, and then a file that cannot be read has an
+    exit code of its own."""
+
+    name = "path"
+
+    def __init__(self, *, is_output: bool = False, replaces: str = "") -> None:
+        """`is_output`: the command writes it, and neither over what it reads nor over another output. `replaces`: the option
+        that may name the same file all the same."""
+        self.is_output = is_output
+        self.replaces = replaces
+
+    def place(self, value: str) -> str:
+        """The path in a value."""
+        return value
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> "list[CompletionItem]":
+        """Have the shell complete the name of a file."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
+
+PATH = PathType()
+OUTPUT = PathType(is_output=True)
+
+
+def standard_input(most: int) -> bytes:
+    """Standard input, or more than `most` octets of it if it has more. InputError if it is closed."""
+    if sys.stdin is None:
+        raise InputError(_("{name}: is closed").format(name=_("standard input")))
+    return sys.stdin.buffer.read(most + 1)
+
+
+def check_outputs(context: click.Context) -> None:
     """UsageError if an output of the command that is to be run is one of its inputs, or another output."""
     read: list[str] = []
     written: list[tuple[click.Parameter, str]] = []
