@@ -168,11 +168,18 @@ def _standard_input() -> Any:
 
 
 def check_outputs(outputs: tuple[str, ...]) -> None:
-    """UsageError for a file whose suffix names no form of the table of a class."""
+    """UsageError for a file whose suffix names no form of the table of a class, CaptureError for one that cannot be written: a
+    class is not to be graded in vain."""
+    from labkit.capture.sink import Sink
+
     for output in outputs:
-        if Path(output).suffix.lower() not in SUFFIXES:
+        place = Path(output)
+        if place.suffix.lower() not in SUFFIXES:
             text = _("{name}: the suffix names no form of the table; use one of {known}")
             raise UsageError(text.format(name=printable(output), known=listed(SUFFIXES)))
+        # A folder that is missing will be made. To open a pipe is to write to it.
+        if place.parent.is_dir() and (place.is_file() or place.is_dir() or not place.exists()):
+            Sink(output).discard()
 
 
 def write_grades(grades: "Grades", outputs: tuple[str, ...], format_: str, feedback: str | None) -> None:

@@ -360,6 +360,13 @@ def test_wrong_usage(
 def test_no_table_is_written_where_one_cannot_be(here: Path) -> None:
     assert run(["grade", "handshake", "a.pcap", "-o", "g.csv", "-o", "g.nonsense"]) == 2
     assert not Path("g.csv").exists()
+    Path("g.html").mkdir()
+    Path("g.json").symlink_to("nowhere/g.json")
+    for other in ("g.html", "g.json"):
+        assert run(["grade", "handshake", "a.pcap", "-o", "g.csv", "-o", other]) == 3
+        assert not Path("g.csv").exists()
+    assert run(["grade", "handshake", "a.pcap", "-o", "g.csv", "-o", "new/g.json"]) == 0
+    assert Path("g.csv").exists()
 
 
 def test_a_roster_for_a_task_that_all_share(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
