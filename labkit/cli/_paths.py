@@ -63,7 +63,7 @@ def check_outputs(context: click.Context) -> None:
             written.append((parameter, path))
         else:
             read.append(path)
-    for (output, path), source in product(written, read):
+    for (output, path), source in product(written, filter(os.path.exists, read)):
         if source != context.params.get(_replaced(output)) and _are_same(path, source):
             raise UsageError(_("{name}: this would overwrite what the command reads").format(name=printable(path)))
     for (one, path), (other, again) in combinations(written, 2):
@@ -73,13 +73,17 @@ def check_outputs(context: click.Context) -> None:
 
 
 def _paths(context: click.Context) -> Iterator[tuple[click.Parameter, str]]:
-    """The paths on the command line. An argument may also be the name of what is shipped with labkit."""
+    """The paths on the command line."""
     for each in context.command.params:
         if isinstance(each, click.Argument) or isinstance(each.type, PathType):
             value = context.params.get(each.name or "")
             for path in value if isinstance(value, tuple) else (value,):
-                if isinstance(path, str) and path != "-":
-                    yield each, each.type.place(path) if isinstance(each.type, PathType) else path
+                if not isinstance(path, str) or path == "-":
+                    continue
+                if isinstance(each.type, PathType):
+                    yield each, each.type.place(path)
+                elif not {".", "/"}.isdisjoint(path):  # otherwise it names an interface, or what is shipped with labkit
+                    yield each, path
 
 
 def _is_output(parameter: click.Parameter) -> bool:

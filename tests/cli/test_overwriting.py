@@ -86,4 +86,7 @@ def test_what_may_share_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert "captures" in json.loads(Path("known.json").read_text())
     assert run(["verify", "a.pcapng", "-o", "/dev/null", "--write-baseline", "/dev/null"]) == 0
     assert run(["quiz", "document", "-o", "-", "--capture", "q.pcapng"]) == 0
+    for _again in range(2):  # the name of a shipped scenario is not a path
+        assert run(["build", "document", "--format", "pcap", "-o", "document"]) == 0
+        assert run(["draw", "document", "--format", "svg", "-o", "document"]) == 0
     assert "would overwrite" not in capsys.readouterr().err
