@@ -197,6 +197,11 @@ def reason_of(error: Exception) -> str:
     return _(getattr(error, "strerror", None) or str(error)) or type(error).__name__
 
 
+def unreadable(name: str | os.PathLike[str], error: Exception) -> str:
+    """The line about a file that cannot be read, by its path or another name of it."""
+    return _("{name}: cannot be read: {reason}").format(name=printable(str(name)), reason=reason_of(error))
+
+
 def printable(text: str) -> str:
     """The text with escapes for all characters that could control a terminal or cannot be encoded."""
     if text.isprintable():

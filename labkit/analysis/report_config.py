@@ -27,7 +27,7 @@ from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, Severity, col
 from labkit.analysis.value import Value
 from labkit.analysis.verifier import PROFILES, Verdict
 from labkit.errors import UsageError
-from labkit.i18n import _, listed, nearest, printable, reason_of
+from labkit.i18n import _, listed, nearest, printable, unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -273,7 +273,7 @@ def read(path: "str | Path") -> bytes:
         with open(path, "rb") as file:  # noqa: PTH123 - no pathlib yet
             octets = file.read(MAX_FILE_OCTETS + 1)
     except OSError as error:
-        raise UsageError(_("{file}: cannot be read: {reason}").format(file=name, reason=reason_of(error))) from None
+        raise UsageError(unreadable(path, error)) from None
     if len(octets) > MAX_FILE_OCTETS:
         raise UsageError(_("{file}: the file is larger than {most} bytes").format(file=name, most=MAX_FILE_OCTETS))
     return octets

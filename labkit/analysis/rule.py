@@ -34,7 +34,7 @@ from labkit.analysis.limit_kinds import BY_WORD, LimitKind
 from labkit.analysis.pending import Resolved
 from labkit.analysis.side import Side
 from labkit.errors import UsageError
-from labkit.i18n import N_, _, listed, printable, reason_of, unfolded
+from labkit.i18n import N_, _, listed, printable, unfolded, unreadable
 from labkit.modules import modules_in
 from labkit.packet.seen import OWN, PEER, Seen
 
@@ -444,7 +444,7 @@ def _rules_in(path: str) -> tuple[Rule, ...]:
         with Path(path).open("rb") as file:
             source = file.read(MAX_SOURCE_OCTETS + 1)
     except (OSError, ValueError) as error:
-        raise UsageError(_("{file}: cannot be read: {reason}").format(file=name, reason=reason_of(error))) from None
+        raise UsageError(unreadable(path, error)) from None
     if len(source) > MAX_SOURCE_OCTETS:
         raise UsageError(_("{file}: the file is larger than {most} bytes").format(file=name, most=MAX_SOURCE_OCTETS))
     stem = Path(path).stem

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from labkit.errors import CaptureError
-from labkit.i18n import _, printable, reason_of
+from labkit.i18n import _, printable, unreadable
 
 if TYPE_CHECKING:
     import zlib
@@ -172,9 +172,7 @@ class Source:
         try:
             return read()
         except OSError as error:
-            raise CaptureError(
-                _("{name}: cannot be read: {reason}").format(name=self.name, reason=reason_of(error))
-            ) from error
+            raise CaptureError(unreadable(self.name, error)) from error
 
     def _uncompress(self, head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """The contents of consecutive gzip members (RFC 1952); zeros may follow them."""
@@ -248,4 +246,4 @@ def _open(source: "str | Path | BinaryIO") -> tuple[BinaryIO, str, bool]:
     except IsADirectoryError:
         raise CaptureError(_("{name}: is a directory, not a capture").format(name=name)) from None
     except (OSError, ValueError) as error:
-        raise CaptureError(_("{name}: cannot be read: {reason}").format(name=name, reason=reason_of(error))) from error
+        raise CaptureError(unreadable(name, error)) from error

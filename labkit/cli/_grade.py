@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 from labkit.cli._common import Exit, F, echo, note, option, options
 from labkit.cli._paths import PATH
 from labkit.errors import InputError, LabkitError, UsageError
-from labkit.i18n import N_, _, printable, reason_of
+from labkit.i18n import N_, _, printable, unreadable
 
 if TYPE_CHECKING:
     from labkit.teach.assign import Assignment
@@ -90,8 +90,7 @@ def load(name: str) -> Loaded:
         try:
             return Loaded(Task.from_json(json.loads(Path(name).read_bytes())))
         except OSError as error:
-            text = _("{name}: cannot be read: {reason}").format(name=printable(name), reason=reason_of(error))
-            raise InputError(text) from error
+            raise InputError(unreadable(name, error)) from error
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(_("{name}: not a task of a package").format(name=printable(name))) from error
     from labkit.teach.assign import Assignment

@@ -10,7 +10,7 @@ from labkit.cli._build import note_built, write
 from labkit.cli._common import Command, complete_formats, option, seed_option
 from labkit.cli._paths import OUTPUT, PathType, standard_input
 from labkit.errors import InputError, UsageError
-from labkit.i18n import N_, _, printable, reason_of
+from labkit.i18n import N_, _, printable, unreadable
 
 SENDER = re.compile(r"(client|server):(.*)", re.DOTALL)
 END = re.compile(
@@ -123,8 +123,7 @@ def _read(name: str) -> bytes:
             with Path(name).open("rb") as file:
                 octets = file.read(MAX_SEND + 1)
     except (OSError, ValueError) as error:
-        reason = reason_of(error)
-        raise InputError(_("{name}: cannot be read: {reason}").format(name=printable(name), reason=reason)) from error
+        raise InputError(unreadable(name, error)) from error
     if len(octets) > MAX_SEND:
         raise InputError(_("{name}: larger than {most} MiB").format(name=printable(name), most=MAX_SEND >> 20))
     return octets

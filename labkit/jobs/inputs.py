@@ -7,7 +7,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from labkit.errors import CaptureError
-from labkit.i18n import _, printable, reason_of
+from labkit.i18n import _, printable, unreadable
 
 SUFFIXES = (".pcap", ".pcapng", ".cap")
 """Suffixes of captures, before `.gz` where they are compressed. A file with such a suffix that is not a capture is an
@@ -140,5 +140,4 @@ def _parts(path: str) -> tuple[str, ...]:
 
 def _unreadable(error: OSError) -> Input:
     path = str(error.filename)
-    reason = reason_of(error)
-    return Input(path, _("{name}: cannot be read: {reason}").format(name=printable(path), reason=reason))
+    return Input(path, unreadable(path, error))

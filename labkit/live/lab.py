@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from labkit.errors import LinkError, UsageError
-from labkit.i18n import _, listed, printable, reason_of
+from labkit.i18n import _, listed, printable, reason_of, unreadable
 from labkit.live import wiring
 from labkit.live.namespace import Namespace
 from labkit.live.system import end_processes_in, processes_in, require_capable, require_program
@@ -206,7 +206,7 @@ class _Record:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise LinkError(_("{file}: cannot be read: {reason}").format(file=file, reason=error)) from error
+            raise LinkError(unreadable(file, error)) from error
 
     def write(self, file: Path) -> None:
         """Write the record, whole or not at all."""

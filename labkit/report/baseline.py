@@ -20,7 +20,7 @@ from labkit.analysis.finding import Finding, selected
 from labkit.analysis.verifier import Verdict
 from labkit.capture.sink import Sink
 from labkit.errors import InputError
-from labkit.i18n import _, printable, reason_of
+from labkit.i18n import _, printable, unreadable
 
 VERSION = 1
 MAX_FILE_OCTETS = 64 << 20
@@ -171,8 +171,7 @@ def _table(path: str) -> Mapping[str, Any]:
         with open(path, "rb") as file:  # noqa: PTH123 - the path may be any string
             octets = file.read(MAX_FILE_OCTETS + 1)
     except (OSError, ValueError) as error:
-        reason = reason_of(error)
-        raise InputError(_("{file}: cannot be read: {reason}").format(file=name, reason=reason)) from error
+        raise InputError(unreadable(path, error)) from error
     if len(octets) > MAX_FILE_OCTETS:
         raise InputError(_("{file}: the file is larger than {most} bytes").format(file=name, most=MAX_FILE_OCTETS))
     try:

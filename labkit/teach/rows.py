@@ -15,7 +15,7 @@ from typing import Any
 from weakref import finalize
 
 from labkit.errors import InputError
-from labkit.i18n import _, printable, reason_of
+from labkit.i18n import _, printable, unreadable
 
 MAX_FILE = 1 << 28
 """Octets of a roster."""
@@ -55,8 +55,7 @@ class Table:
                         text = _("{name}: larger than {most} MiB")
                         raise InputError(text.format(name=self.name, most=MAX_FILE >> 20))
         except (OSError, ValueError) as error:
-            reason = reason_of(error)
-            raise InputError(_("{name}: cannot be read: {reason}").format(name=self.name, reason=reason)) from error
+            raise InputError(unreadable(self.name, error)) from error
         self.hint = ""
         """A remark for the user where the encoding is a guess; usually empty."""
         self._encoding = self._guessed()

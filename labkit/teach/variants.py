@@ -29,7 +29,7 @@ from labkit.build.scenario.units import Seed
 from labkit.build.trace import Trace
 from labkit.capture.sink import Sink, make_folder
 from labkit.errors import InputError, LabkitError
-from labkit.i18n import _, printable, reason_of
+from labkit.i18n import _, printable, unreadable
 from labkit.report.formats.csv import FORMULA_STARTS
 from labkit.teach.roster import COLUMN, Student
 
@@ -62,8 +62,7 @@ def read_key(path: str | Path) -> bytes:
         with Path(path).open("rb") as file:
             key = file.read(MAX_KEY + 1)
     except (OSError, ValueError) as error:
-        reason = reason_of(error)
-        raise InputError(_("{name}: cannot be read: {reason}").format(name=name, reason=reason)) from error
+        raise InputError(unreadable(path, error)) from error
     if len(key) > MAX_KEY:
         raise InputError(_("{name}: larger than {most} MiB").format(name=name, most=MAX_KEY >> 20))
     if len(key) < MIN_KEY:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.errors import ScenarioError
-from labkit.i18n import N_, _, reason_of
+from labkit.i18n import N_, _, reason_of, unreadable
 
 MAX_FILE_SIZE = 1 << 20
 """Octets of a scenario file."""
@@ -106,8 +106,7 @@ def read_file(path: Path, largest: int = MAX_FILE_SIZE, what: str = N_("a scenar
         with path.open("rb") as file:
             octets = file.read(largest + 1)
     except OSError as error:
-        text = _("{name}: cannot be read: {reason}").format(name=path, reason=reason_of(error))
-        raise ScenarioError(text) from error
+        raise ScenarioError(unreadable(path, error)) from error
     except ValueError as error:
         raise ScenarioError(_("{path!r}: is not a file name").format(path=str(path))) from error
     if len(octets) > largest:

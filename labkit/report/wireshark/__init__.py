@@ -15,7 +15,7 @@ from pathlib import Path
 
 from labkit.capture.sink import Sink
 from labkit.errors import CaptureError, UsageError
-from labkit.i18n import N_, _, printable, reason_of
+from labkit.i18n import N_, _, printable, reason_of, unreadable
 
 FILES = {
     "plugins/labkit.lua": "labkit.lua",
@@ -137,10 +137,7 @@ def _state(path: Path, name: str) -> str:
     except NotADirectoryError:
         return FOREIGN
     except (OSError, ValueError) as error:
-        reason = reason_of(error)
-        raise CaptureError(
-            _("{name}: cannot be read: {reason}").format(name=printable(str(path)), reason=reason)
-        ) from error
+        raise CaptureError(unreadable(path, error)) from error
     stamp = STAMP.match(octets)
     if stamp is None:
         return FOREIGN

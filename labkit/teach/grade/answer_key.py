@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
 
 from labkit.errors import InputError
-from labkit.i18n import _, printable, reason_of
+from labkit.i18n import _, printable, unreadable
 from labkit.teach.grade.classroom import Pupil
 from labkit.teach.grade.task import Task
 from labkit.teach.roster import Student
@@ -53,8 +53,7 @@ def read_answers(path: str | Path, kept: Callable[[Mapping[str, Any]], T]) -> An
         with Path(path).open("rb") as file:
             return _read(file, name, kept)
     except (OSError, ValueError) as error:
-        reason = reason_of(error)
-        raise InputError(_("{name}: cannot be read: {reason}").format(name=name, reason=reason)) from error
+        raise InputError(unreadable(path, error)) from error
 
 
 def _read(file: BinaryIO, name: str, kept: Callable[[Mapping[str, Any]], T]) -> AnswerKey[T]:

@@ -18,7 +18,7 @@ from typing import NoReturn
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from labkit.errors import InputError
-from labkit.i18n import _, printable, reason_of
+from labkit.i18n import _, printable, reason_of, unreadable
 from labkit.teach.grade.filetype import is_zip
 
 MAX_ENTRIES = 20_000
@@ -58,7 +58,7 @@ def files(path: str) -> list[Entry]:
     try:
         mode = place.stat().st_mode
     except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+        raise InputError(unreadable(path, error)) from error
     if stat.S_ISDIR(mode):
         return sorted(_walk(place), key=lambda entry: entry.parts)
     if not stat.S_ISREG(mode):
@@ -67,15 +67,10 @@ def files(path: str) -> list[Entry]:
         with place.open("rb") as file:
             head = file.read(4)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise InputError(unreadable(path, error)) from error
     if is_zip(head):
         return list(zip_entries(_open_zip(place, printable(path)), MAX_ENTRIES))
     return [Entry((place.name,), lambda: _read(place))]
-
-
-def _unreadable(path: str, error: Exception) -> InputError:
-    reason = reason_of(error)
-    return InputError(_("{name}: cannot be read: {reason}").format(name=printable(path), reason=reason))
 
 
 def _walk(folder: Path) -> Iterator[Entry]:
@@ -96,7 +91,7 @@ def _walk(folder: Path) -> Iterator[Entry]:
     for error in refused:  # a folder that cannot be read holds the work of a student all the same
         place = os.fsdecode(error.filename)
         if Path(place) == folder:
-            raise _unreadable(place, error) from error
+            raise InputError(unreadable(place, error)) from error
         yield Entry(Path(place).relative_to(folder).parts, partial(_refuse, error))
 
 
