@@ -62,8 +62,8 @@ def count_ecn(seg: Seen, me: Side, peer: Side) -> None:
         return
     size = peer.mss if peer.mss > 0 else 536
     me.ect_n += 1 + (seg.len // size if seg.len > size else 0)
-    if seg.ecn == 3 and seg.len and seg.ctl & SYN == 0:
-        me.ce_n += 1
+    me.ce = 1 if seg.ecn == 3 and seg.len and seg.ctl & SYN == 0 else 0
+    me.ce_n += me.ce
 
 
 def wrong_ace(seg: Seen, peer: Side) -> bool:

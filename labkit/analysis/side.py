@@ -124,6 +124,8 @@ class Side(Record):
     data_seq: Seq = 0
     """Start of the last segment that carried new octets in order, and its length."""
     data_len: U32 = 0
+    data_tsval: U32 = 0
+    """Its timestamp, if the receiver keeps it: it came in order, and its ack was not old. Otherwise the least one."""
     since: int = 0
     """The time of the oldest octet that is not acknowledged, or of the one that filled the gap before the others; 0: all are
     acknowledged."""
@@ -207,6 +209,8 @@ class Side(Record):
     """Packets that could be marked with CE, or were, before the network card joined them."""
     ce_n: U32 = 0
     """Segments with data that were marked with CE."""
+    ce: U8 = 0
+    """1: its last packet that was ECN-capable has data, and was marked with CE."""
 
     # Its checksums (`labkit.analysis.damage.count_sums`).
     sums_good: U8 = 0
@@ -293,6 +297,7 @@ RARE = frozenset(
             "rst_seq",
             "ect_n",
             "ce_n",
+            "ce",
         ),
         *("sums_bad", "sums_alike", "sum_off", "sum_rest", "sum_want", "ips_bad", "ips_alike", "ip_off", "ip_want"),
     )

@@ -434,6 +434,8 @@ def _advance_data(seg: Seen, me: Side, peer: Side) -> None:
         again = me.probe_octet != 0 and seg.seq == me.data_seq
         me.probe_octet = 1 if me.probe and seg.len == 1 and seg.seq_offset == 0 else 2 if again else 0
         me.data_seq, me.data_len = seg.seq, seg.len
+        counts = seg.tsval >= 0 and seg.seq_offset == 0 and seg.ctl & ACK and not sn.before(seg.ack, me.rcv_nxt)
+        me.data_tsval = seg.tsval if counts else max(me.least_tsval, 0)
 
 
 def _is_early(seg: Seen, me: Side, peer: Side) -> bool:

@@ -92,8 +92,25 @@ MULTIPATH = (
     f"> . 1:1(0) ack 1 <{BOTH_KEYS}>\n"
 )
 ACCURATE = "> SEWA 0:0(0) <mss 1460>\n< SW. 0:0(0) ack 1 <mss 1460>\n> W. 1:1(0) ack 1\n"
+CLASSIC = "> SEW 0:0(0) <mss 1460>\n< SE. 0:0(0) ack 1 <mss 1460>\n> . 1:1(0) ack 1\n"
 
 CONVERSATIONS = {
+    "ECN, a mark that is echoed": (
+        CLASSIC + "> P. 1:100(99) ack 1 win 65535 ecn 3\n< E. 1:1(0) ack 100",
+        [],
+    ),
+    "ECN, a mark that is not echoed": (
+        CLASSIC + "> P. 1:100(99) ack 1 win 65535 ecn 3\n< . 1:1(0) ack 100",
+        [("ECN08", 5, "warning")],
+    ),
+    "ECN, the last packet has no mark": (
+        CLASSIC + "> P. 1:100(99) ack 1 win 65535 ecn 3\n> P. 100:199(99) ack 1 win 65535 ecn 2\n< . 1:1(0) ack 199",
+        [],
+    ),
+    "ECN, a mark and a FIN behind it": (
+        CLASSIC + "> P. 1:100(99) ack 1 win 65535 ecn 3\n> F. 100:100(0) ack 1\n< F. 1:1(0) ack 101",
+        [("ECN08", 6, "warning")],
+    ),
     "AccECN": (
         ACCURATE
         + "> PEA. 1:100(99) ack 1 win 65535 ecn 3\n< WA. 1:1(0) ack 100 win 65535 ecn 2\n> PEA. 100:199(99) ack 1",

@@ -241,6 +241,94 @@ SITUATIONS: dict[str, tuple[str, set[str]]] = {
         f"{OPENED} > P. 1:101(100) ack 1\n > P. 101:201(100) ack 1\n < . 1:1(0) ack 101\n < . 1:1(0) ack 201\n > R 1:1(0)",
         set(),
     ),
+    "late data has an old ack, so that its timestamp does not count": (
+        f"""{STAMPED}
+        < P. 1:101(100) ack 1 <TS val 930 ecr 120>
+        > P. 1:51(50) ack 1 <TS val 140 ecr 900>
+        < .  101:101(0) ack 51 <TS val 950 ecr 140>
+        > .  51:51(0) ack 101 <TS val 160 ecr 900>
+        """,
+        set(),
+    ),
+    "an ACK leaves while data is read": (
+        f"""{STAMPED}
+        < P. 1:101(100) ack 1 <TS val 930 ecr 120>
+        < P. 101:201(100) ack 1 <TS val 940 ecr 120>
+        > P. 1:51(50) ack 101 <TS val 140 ecr 930>
+        > .  51:51(0) ack 201 <TS val 141 ecr 930>
+        """,
+        set(),
+    ),
+    "a delayed ACK echoes the first of two segments": (
+        f"""{STAMPED}
+        < P. 1:101(100) ack 1 <TS val 930 ecr 120>
+        < P. 101:201(100) ack 1 <TS val 940 ecr 120>
+        > .  1:1(0) ack 201 <TS val 160 ecr 930>
+        """,
+        set(),
+    ),
+    "an ACK of one segment echoes the one before": (
+        f"""{STAMPED}
+        < P. 1:101(100) ack 1 <TS val 930 ecr 120>
+        > .  1:1(0) ack 101 <TS val 150 ecr 930>
+        < P. 101:201(100) ack 1 <TS val 960 ecr 150>
+        > .  1:1(0) ack 201 <TS val 180 ecr 930>
+        """,
+        {"TS02"},
+    ),
+    "a segment comes again after its ACK, which echoes the first copy": (
+        f"""{STAMPED}
+        < P. 1:101(100) ack 1 <TS val 930 ecr 120>
+        +0.3 < P. 1:101(100) ack 1 <TS val 1230 ecr 120>
+        > .  1:1(0) ack 101 <TS val 160 ecr 930>
+        """,
+        set(),
+    ),
+    "an ECN mark, and the sender has sent its data twice": (
+        """
+        > SEW 0:0(0)
+        +0.01 < SE. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1 win 65535 ecn 3
+        +0.3 > P. 1:101(100) ack 1
+        < .  1:1(0) ack 101
+        """,
+        set(),
+    ),
+    "DCTCP clears ECE without CWR": (
+        """
+        > SEW 0:0(0)
+        +0.01 < SE. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1 win 65535 ecn 3
+        > P. 101:201(100) ack 1 win 65535 ecn 2
+        < E. 1:1(0) ack 101
+        < .  1:1(0) ack 201
+        """,
+        set(),
+    ),
+    "data under way when the reset comes": (
+        f"{OPENED} > P. 1:501(500) ack 1\n < R. 1:1(0) ack 1\n > . 501:501(0) ack 1",
+        set(),
+    ),
+    "a challenge ACK answers a reset beside the number": (
+        f"{OPENED} > P. 1:501(500) ack 1\n +0.02 < . 1:1(0) ack 501\n > R. 502:502(0) ack 1\n +0.02 < . 1:1(0) ack 501",
+        {"RST01"},
+    ),
+    "an ACK answers a reset at the number": (
+        f"""{OPENED}
+        > P. 1:501(500) ack 1
+        +0.02 < . 1:1(0) ack 501 win 4000
+        > R. 501:501(0) ack 1
+        +0.02 < . 1:1(0) ack 501 win 4000
+        """,
+        {"RST05"},
+    ),
+    "an ACK is overtaken by one byte": (
+        f"{OPENED} > P. 1:501(500) ack 1\n > P. 501:502(1) ack 1\n +2 > . 501:501(0) ack 1",
+        set(),
+    ),
+    "a keep-alive while data is outstanding": (f"{OPENED} > P. 1:501(500) ack 1\n +2 > . 500:500(0) ack 1", {"KA02"}),
 }
 
 

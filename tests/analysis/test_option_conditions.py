@@ -550,6 +550,110 @@ CASES(
 )
 
 
+ANSWERED: Change = {
+    "seg.ctl": ACK,
+    "seg.tsecr": 8,
+    "seg.ack": at(10),
+    "me.has_rcv_nxt": 1,
+    "me.rcv_nxt": at(0),
+    "me.stamps": 1,
+    "peer.stamps": 1,
+    "peer.least_tsval": 5,
+    "peer.data_tsval": 9,
+    "peer.data_seq": at(0),
+    "peer.data_len": 10,
+    "peer.last_seq": at(0),
+    "peer.last_len": 10,
+    "peer.nxt": at(10),
+    "peer.run": 1,
+}
+"""An ACK of one segment, whose timestamp is 9."""
+CASES(
+    timestamp.echo_of_an_earlier_segment,
+    ANSWERED,
+    *NOT_ACK[:1],
+    ({"seg.ctl": ACK | RST}, 0),
+    ({"seg.ctl": PSH}, 0),
+    ({"seg.ctl": ACK | FIN}, 1),
+    ({"seg.tsecr": ABSENT}, 0),
+    ({"seg.tsecr": 9}, 0),
+    ({"seg.tsecr": 10}, 0),
+    # echo_before_the_first_timestamp says it.
+    ({"seg.tsecr": 5}, 1),
+    ({"seg.tsecr": 4}, 0),
+    ({"peer.least_tsval": ABSENT}, 0),
+    ({"peer.data_tsval": 3, "peer.least_tsval": MASK - 2, "seg.tsecr": MASK}, 1),
+    ({"me.stamps": 0}, 0),
+    ({"peer.stamps": 0}, 0),
+    ({"me.has_rcv_nxt": 0}, 0),
+    # The last ack lies elsewhere: there may have been several segments.
+    ({"me.rcv_nxt": at(-1)}, 0),
+    ({"me.rcv_nxt": at(1)}, 0),
+    ({"peer.data_len": 0, "peer.last_len": 0}, 0),
+    # It acknowledges a part, or what the capture does not show.
+    ({"seg.ack": at(9)}, 0),
+    ({"seg.ack": at(11)}, 0),
+    ({"seg.ack": at(11), "peer.nxt": at(11)}, 1),
+    # Something else came after the data.
+    ({"peer.run": 0}, 0),
+    ({"peer.run": 2}, 1),
+    ({"peer.last_seq": at(10)}, 0),
+    ({"peer.last_len": 9}, 0),
+)
+EDGED: Change = {
+    "seg.ctl": ACK,
+    "seg.ack": at(-50),
+    "seg.sack_n": 1,
+    "seg.sack_left": [at(0)],
+    "seg.sack_right": [at(9)],
+    "me.mss": 100,
+    "me.has_right_edge": 1,
+    "me.right_edge": at(10),
+    "peer.data_seq": at(0),
+    "peer.data_len": 10,
+}
+"""A block without the last octet of the peer's last segment."""
+CASES(
+    sack.sack_edge_inside_a_segment,
+    EDGED,
+    ({"seg.ctl": SYN | ACK}, 0),
+    ({"seg.ctl": RST | ACK}, 0),
+    ({"seg.ctl": FIN}, 0),
+    ({"seg.sack_n": 0}, 0),
+    ({"seg.sack_right": [at(10)]}, 0),
+    ({"seg.sack_right": [at(11)]}, 0),
+    ({"seg.sack_right": [at(1)]}, 1),
+    ({"seg.sack_left": [at(-10)], "seg.sack_right": [at(0)]}, 0),
+    ({"seg.sack_left": [at(1)], "seg.sack_right": [at(10)]}, 1),
+    ({"seg.sack_left": [at(9)], "seg.sack_right": [at(10)]}, 1),
+    ({"seg.sack_left": [at(-1)], "seg.sack_right": [at(10)]}, 0),
+    # The second block.
+    ({"seg.sack_n": 2, "seg.sack_left": [at(-20), at(0)], "seg.sack_right": [at(-10), at(9)]}, 1),
+    ({"seg.sack_n": 1, "seg.sack_left": [at(-20), at(0)], "seg.sack_right": [at(-10), at(9)]}, 0),
+    # A D-SACK, or a block that touches the ack.
+    ({"seg.ack": at(10)}, 0),
+    ({"seg.ack": at(0)}, 0),
+    ({"seg.ack": at(-1)}, 1),
+    ({"peer.data_len": 0}, 0),
+    ({"peer.data_len": 1}, 0),
+    ({"me.has_right_edge": 0}, 0),
+    # The window cuts the segment.
+    ({"me.right_edge": at(9)}, 0),
+    ({"me.right_edge": at(11)}, 1),
+    # Segmentation offload does.
+    ({"me.mss": 9}, 0),
+    ({"me.mss": 10}, 1),
+    ({"me.mss": ABSENT}, 0),
+    ({"peer.pending_n": 1}, 0),
+    ({"peer.probe_octet": 2}, 0),
+    # It came again in other parts.
+    ({"peer.resent": 1, "peer.resent_end": at(10)}, 0),
+    ({"peer.resent": 1, "peer.resent_end": at(1)}, 0),
+    ({"peer.resent": 1, "peer.resent_end": at(0)}, 1),
+    ({"peer.resent": 1, "peer.resent_end": at(11)}, 1),
+)
+
+
 @pytest.mark.parametrize("title", list(CASES))
 def test_a_rule_about_options_answers(title: str) -> None:
     assert CASES.wrong(title) == []

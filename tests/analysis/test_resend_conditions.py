@@ -10,6 +10,7 @@ from labkit.packet.seen import ABSENT, DSS_ACK, DSS_FIN, MP_CAPABLE, MP_DSS
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
 
 CASES = Cases()
+SECOND = 1_000_000_000
 
 NEITHER_SYN_NOR_RST = (({"seg.ctl": SYN | ACK}, 0), ({"seg.ctl": RST | ACK}, 0))
 
@@ -155,6 +156,32 @@ CASES(
     ({"seg.win": 8}, 0),
     ({"me.win": 0}, 0),
     ({"me.win": 1}, 1),
+)
+
+CASES(
+    keepalive.keep_alive_with_data_outstanding,
+    {**PROBE, "seg.time": SECOND, "peer.rcv_nxt": at(9), "me.data_len": 2},
+    ({"seg.ctl": ACK | SYN}, 0),
+    ({"seg.ctl": ACK | FIN}, 0),
+    ({"seg.ctl": ACK | RST}, 0),
+    ({"seg.ctl": PSH}, 0),
+    ({"seg.seq_offset": 0}, 0),
+    ({"seg.seq_offset": -2}, 0),
+    ({"seg.len": 1}, 0),
+    ({"me.has_nxt": 0}, 0),
+    ({"me.has_fin": 1}, 0),
+    # Nothing is outstanding, as far as is known.
+    ({"peer.rcv_nxt": at(10)}, 0),
+    ({"peer.has_rcv_nxt": 0}, 0),
+    # It asks for the window, or its number comes from that.
+    ({"peer.win": 0}, 0),
+    ({"peer.has_low_edge": 1, "seg.seq": at(9), "peer.low_edge": at(9)}, 0),
+    # It was sent before the last octet, and was overtaken.
+    ({"me.data_len": 1}, 0),
+    ({"seg.time": SECOND - 1}, 0),
+    ({"me.last_time": 1}, 0),
+    ({"peer.rst": 1}, 0),
+    *(({f"{side}.{field}": 1}, 0) for side in ("me", "peer") for field in ("missed", "pending_n")),
 )
 
 KEEP_ALIVE_OCTET: Change = {**PROBE, "seg.len": 1, "seg.seg_len": 1, "seg.new_octets": 0}

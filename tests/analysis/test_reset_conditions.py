@@ -3,6 +3,7 @@
 import pytest
 from conditions import Cases, Change, at, state
 
+from labkit.analysis.order import SAME_MOMENT
 from labkit.analysis.pending import GAP, LOST, MISSED, UNSENT, WRONG
 from labkit.analysis.rule import Severity, collect
 from labkit.analysis.rules import fin, reset
@@ -10,6 +11,7 @@ from labkit.packet.seen import ABSENT
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 
 CASES = Cases()
+SECOND = 1_000_000_000
 
 REFUSAL: Change = {
     "seg.ctl": RST | ACK,
@@ -78,6 +80,57 @@ CASES(
     ({"seg.ctl": RST | ACK}, 1),
     ({"me.syn": 2}, 1),
     ({"me.syn": 2, "seg.ctl": RST | ACK}, 0),
+)
+ANSWERED: Change = {
+    "seg.ctl": ACK,
+    "seg.ack": at(100),
+    "seg.win": 9,
+    "seg.time": SECOND,
+    "me.syn": 2,
+    "me.nxt": at(7),
+    "me.has_rcv_nxt": 1,
+    "me.rcv_nxt": at(100),
+    "me.raw_win": 9,
+    "me.last_packet": 5,
+    "me.delay": SECOND,
+    "peer.syn": 1,
+    "peer.has_rcv_nxt": 1,
+    "peer.rcv_nxt": at(7),
+    "peer.last_ctl": RST | ACK,
+    "peer.last_seq": at(100),
+    "peer.last_packet": 6,
+}
+"""An ACK that answers a reset, in lock-step."""
+CASES(
+    reset.goes_on_after_the_peers_reset,
+    ANSWERED,
+    ({"seg.ctl": ACK | SYN}, 0),
+    ({"seg.ctl": ACK | RST}, 0),
+    ({"seg.ctl": 0}, 0),
+    ({"seg.ctl": ACK | FIN}, Severity.NOTE),
+    ({"seg.len": 1}, Severity.NOTE),
+    ({"seg.ack": at(101)}, Severity.NOTE),
+    ({"seg.win": 8}, Severity.NOTE),
+    ({"me.piped": 1}, Severity.NOTE),
+    ({"peer.resent": 1}, Severity.NOTE),
+    # Its own data is in flight: a duplicate of it draws an answer too.
+    ({"peer.rcv_nxt": at(6)}, Severity.NOTE),
+    ({"peer.last_ctl": RST}, 1),
+    ({"peer.last_ctl": ACK}, 0),
+    ({"me.rst": 1}, 0),
+    ({"me.syn": 0}, 0),
+    ({"peer.syn": 0}, 0),
+    ({"me.has_rcv_nxt": 0}, 0),
+    # A challenge ACK (RFC 5961).
+    ({"peer.last_seq": at(101)}, 0),
+    ({"peer.last_seq": at(99)}, 0),
+    *(({f"{side}.{field}": 1}, 0) for side in ("me", "peer") for field in ("missed", "pending_n")),
+    # The first segment after the reset only.
+    ({"me.last_packet": 7}, 0),
+    # It was under way.
+    ({"seg.time": SECOND - 1}, 0),
+    ({"me.delay": 0, "seg.time": SAME_MOMENT - 1}, 0),
+    ({"me.delay": 0, "seg.time": SAME_MOMENT}, 1),
 )
 CASES(
     reset.goes_on_after_reset,

@@ -1,7 +1,7 @@
 """Each condition of the rules about control bits, congestion and checksums, by itself."""
 
 import pytest
-from conditions import Cases, Change
+from conditions import Cases, Change, at
 
 from labkit.analysis.extensions import ACCURATE_ECN, CLASSIC_ECN, NO_ECN, UNCLEAR_ECN, ecn_mode
 from labkit.analysis.rule import Severity
@@ -38,6 +38,14 @@ CASES(
     ({"seg.ctl": RST}, 0),
     ({"seg.ctl": FIN}, 0),
     ({"seg.ctl": SYN | FIN}, 0),
+)
+CASES(
+    flags.reserved_bits_set,
+    {"seg.ctl": SYN | 0x200},
+    ({"seg.ctl": 0x400}, 1),
+    ({"seg.ctl": ACK | 0x800}, 1),
+    ({"seg.ctl": AE | 0xFF}, 0),
+    ({"seg.ctl": 0}, 0),
 )
 CASES(
     flags.no_control_bits,
@@ -190,6 +198,38 @@ CASES(
     ({"seg.seg_len": 9, "seg.seq_offset": -9, "seg.new_octets": 9}, 0),
 )
 
+CASES(
+    ecn.mark_not_echoed,
+    {
+        **AGREED,
+        **CLASSIC,
+        "seg.ctl": ACK,
+        "seg.ack": at(10),
+        "me.has_rcv_nxt": 1,
+        "me.rcv_nxt": at(0),
+        "peer.nxt": at(10),
+        "peer.ce": 1,
+    },
+    *NEITHER_SYN_NOR_RST,
+    ({"seg.ctl": PSH}, 0),
+    ({"seg.ctl": ACK | PSH}, 1),
+    ({"seg.ctl": ACK | CWR}, 1),
+    ({"seg.ctl": ACK | ECE}, 0),
+    ({"peer.ce": 0}, 0),
+    ({"me.has_fin": 1}, 0),
+    (AGREED, 0),
+    (REJECTED, 0),
+    ({"me.syn": 0}, 0),
+    # The packet that arrived may have been another copy, or none.
+    ({"peer.resent": 1}, 0),
+    ({"peer.missed": 1}, 0),
+    ({"peer.pending_n": 1}, 0),
+    ({"seg.ack": at(9)}, 0),
+    ({"seg.ack": at(11)}, 0),
+    ({"me.rcv_nxt": at(10)}, 0),
+    ({"me.rcv_nxt": at(9)}, 1),
+    ({"me.has_rcv_nxt": 0}, 0),
+)
 CASES(
     accurate_ecn.accurate_ecn_unasked,
     {"seg.ctl": SYN | ACK | CWR, "peer.syn": 1, "peer.syn_ctl": SYN},

@@ -56,6 +56,22 @@ TABLE.add(
         {"me.nxt": at(61), "me.octets": 61, "me.resent": 0, "me.since": 9, "me.data_len": 61},
     ),
 )
+TABLE.add(
+    "the timestamp of new octets",
+    advance,
+    seg(0, 60)
+    | {"me.has_nxt": 1, "me.nxt": at(0), "me.top": at(0), "me.least_tsval": 3, "me.tsval": 5, "seg.tsval": 8}
+    | {"seg.ack": at(7), "me.has_rcv_nxt": 1, "me.rcv_nxt": at(7), "me.data_tsval": 4},
+    {"me.data_tsval": 8},
+    ({"seg.tsval": ABSENT}, {"me.data_tsval": 3}),
+    ({"seg.tsval": ABSENT, "me.least_tsval": ABSENT}, {"me.data_tsval": 0}),
+    # A receiver may not keep the timestamp of a segment that is late, or has no ACK.
+    ({"seg.ack": at(6)}, {"me.data_tsval": 3}),
+    ({"seg.ack": at(8)}, {"me.data_tsval": 8}),
+    ({"seg.ctl": PSH}, {"me.data_tsval": 3}),
+    (seg(20, 40, offset=20) | {"seg.ack": at(7)}, {"me.data_tsval": 3}),
+    (seg(0, 0) | {"seg.ack": at(7)}, {"me.data_tsval": 4}),
+)
 SKIPS = seg(20, 40, offset=20) | {"me.has_nxt": 1, "me.nxt": at(0), "me.top": at(0), "seg.number": 8}
 TABLE.add(
     "octets behind a gap",

@@ -7,6 +7,7 @@ from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
 from labkit.packet.seen import Seen
 from labkit.tcp.flags import ACK, AE, CWR, ECE, RST, SYN
+from labkit.tcp.seq import after
 
 GOOD = """
     > SEW 0:0(0)
@@ -188,6 +189,40 @@ def window_reduced_without_new_data(seg: Seen, me: Side, peer: Side) -> int:
     if seg.ctl & (SYN | RST) or seg.ctl & CWR == 0 or ecn_mode(me, peer) != CLASSIC_ECN:
         return False
     return seg.seg_len == 0 or _is_sent_again(seg, me)
+
+
+@rule(
+    "ECN08",
+    Severity.WARNING,
+    "RFC 3168 6.1.3",
+    "the segment acknowledges a packet that was marked with CE (congestion experienced), but ECE is clear",
+    field="flags",
+    profiles=RFC_ONLY,
+    no_fault="needs a router that marks a packet",
+    should_be="ECE set, until a segment with CWR arrives",
+    receiver="It does not learn of the congestion, and does not slow down.",
+    mend="Set ECE.",
+    good=GOOD,
+    bad="""
+        > SEW 0:0(0)
+        < SE. 0:0(0) ack 1
+        > .   1:1(0) ack 1
+        > P.  1:100(99) ack 1 win 65535 ecn 3
+        < .   1:1(0) ack 100   # ECN08
+    """,
+)
+def mark_not_echoed(seg: Seen, me: Side, peer: Side) -> int:
+    """A receiver answers a packet that a router has marked with CE by ECE on its ACKs, until its peer answers with CWR.
+
+    labkit reports the first ACK of a marked packet, where the sender has sent nothing twice: then the copy in the capture is the
+    one that arrived. DCTCP (RFC 8257) clears ECE again without CWR. A host that has sent its FIN may keep too little of the
+    connection to know of the mark (Linux does).
+    """
+    if seg.ctl & (SYN | RST | ACK | ECE) != ACK or peer.ce == 0 or me.has_fin or ecn_mode(me, peer) != CLASSIC_ECN:
+        return False
+    if peer.resent or peer.missed or peer.pending_n or seg.ack != peer.nxt:
+        return False
+    return me.has_rcv_nxt != 0 and after(seg.ack, me.rcv_nxt)
 
 
 def _is_sent_again(seg: Seen, me: Side) -> bool:

@@ -5,6 +5,9 @@ from labkit.analysis.side import Side
 from labkit.packet.seen import Seen
 from labkit.tcp.flags import ACK, FIN, PSH, RST, SYN, URG
 
+RESERVED = 0x200
+"""The lowest of the three reserved bits, above AE."""
+
 
 @rule(
     "FL01",
@@ -198,3 +201,30 @@ def urgent_pointer_without_urg(seg: Seen, me: Side, peer: Side) -> int:
     A stray value does no harm, but often shows that somebody forgot the URG bit.
     """
     return seg.ctl & URG == 0 and seg.urg != 0
+
+
+@rule(
+    "FL07",
+    Severity.WARNING,
+    "RFC 9293 3.1",
+    "the reserved bits between data offset and control bits are {actual}",
+    field="flags",
+    expected=lambda seg, me, peer: 0,
+    actual=lambda seg, me, peer: seg.ctl // RESERVED,
+    profiles=RFC_ONLY,
+    should_be="the reserved bits {expected}",
+    receiver="It ignores the bits. Firewalls drop the segment as a probe.",
+    mend="Clear the reserved bits.",
+    good="""
+        > S 0:0(0)
+    """,
+    bad="""
+        > S 0:0(0) {reserved=4}   # FL07
+    """,
+)
+def reserved_bits_set(seg: Seen, me: Side, peer: Side) -> int:
+    """The bits that no standard uses yet are zero in every segment that a host sends (RFC 9293 section 3.1).
+
+    The lowest of the four bits behind the data offset is AE since RFC 9768: it is not reserved any more.
+    """
+    return seg.ctl >= RESERVED

@@ -1,11 +1,11 @@
 """Resets: refused and aborted connections."""
 
-from labkit.analysis.order import ids_count_on, ids_leave_one_out, order_of_ids, overtaken
+from labkit.analysis.order import SAME_MOMENT, ids_count_on, ids_leave_one_out, order_of_ids, overtaken
 from labkit.analysis.pending import GAP
-from labkit.analysis.relations import answers_earlier_attempt, at_low_edge
+from labkit.analysis.relations import answers_earlier_attempt, at_low_edge, repeats_ack
 from labkit.analysis.rule import RFC_ONLY, Severity, rule
 from labkit.analysis.side import Side
-from labkit.analysis.tracker import scale_is_known
+from labkit.analysis.tracker import in_lock_step, scale_is_known
 from labkit.packet.seen import Seen
 from labkit.tcp.flags import ACK, RST, SYN
 from labkit.tcp.seq import add, after, before, between, diff
@@ -288,3 +288,44 @@ def _ends_the_gap(seg: Seen, me: Side, peer: Side) -> bool:
         if me.pending_kind[i] == GAP and me.pending_seg_len[i] and not after(peer.rcv_nxt, me.pending_low[i]):
             return seg.seq == me.nxt
     return False
+
+
+@rule(
+    "RST05",
+    Severity.WARNING,
+    "RFC 9293 3.10.7.4",
+    "the ACK answers the peer's reset, which has ended the connection",
+    otherwise={
+        Severity.NOTE: "the segment comes after the peer's reset: the reset was lost, or its receiver goes on",
+    },
+    field="flags",
+    no_fault="is about a segment too many",
+    should_be="no further segment of this connection: nobody acknowledges a reset",
+    receiver="It no longer knows the connection and answers with RST.",
+    mend="Remove the segment.",
+    good=OPENED,
+    bad="""
+        > S  0:0(0)
+        < S. 0:0(0) ack 1
+        > .  1:1(0) ack 1
+        > P. 1:100(99) ack 1
+        < .  1:1(0) ack 100
+        > R. 100:100(0) ack 1
+        < .  1:1(0) ack 100     # RST05
+    """,
+)
+def goes_on_after_the_peers_reset(seg: Seen, me: Side, peer: Side) -> int:
+    """A reset ends the connection for its receiver at once, and is never acknowledged.
+
+    The reset has exactly the number that its receiver expects, and so much time has passed as an answer takes. It may have been
+    lost behind the point of capture; then its receiver goes on with data. But an ACK that says nothing new, while nothing
+    is in flight, answers the reset.
+    """
+    if seg.ctl & (SYN | RST | ACK) != ACK or peer.last_ctl & RST == 0 or me.rst or not (me.syn and peer.syn):
+        return False
+    if me.has_rcv_nxt == 0 or peer.last_seq != me.rcv_nxt or me.pending_n or peer.pending_n or me.missed or peer.missed:
+        return False
+    if peer.last_packet < me.last_packet or seg.time - peer.last_time < max(me.delay, SAME_MOMENT):
+        return False
+    answers = repeats_ack(seg, me, peer) and in_lock_step(me, peer) and peer.rcv_nxt == me.nxt
+    return True if answers else Severity.NOTE

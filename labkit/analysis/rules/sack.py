@@ -1,6 +1,7 @@
 """Selective acknowledgements."""
 
 from labkit.analysis.order import SAME_MOMENT
+from labkit.analysis.relations import fits_one_segment
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import DEFAULT_MSS, MAX_WINDOW, sack_reach
@@ -308,5 +309,52 @@ def sack_blocks_not_joined(seg: Seen, me: Side, peer: Side) -> int:
             inside = not before(seg.sack_left[i], seg.sack_left[k]) and not after(seg.sack_right[i], seg.sack_right[k])
             below = i == 0 and not after(seg.sack_right[0], seg.ack)
             if not apart and not (i == 0 and inside) and not below:
+                return True
+    return False
+
+
+@rule(
+    "SACK02",
+    Severity.WARNING,
+    "RFC 2018 3",
+    "a SACK block has an edge inside the peer's segment, which has {peer.data_len} bytes from {peer.data_seq} on",
+    field="options",
+    profiles=RFC_ONLY,
+    should_be="edges where segments begin and end: the right edge is the number after the last byte of the block",
+    receiver="It takes the bytes outside of the block as lost, and sends them again.",
+    mend="Set the left edge to the first byte of a segment, and the right edge to the number after its last byte.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <mss 1460,sackOK>
+        < S. 0:0(0) ack 1 <mss 1460,sackOK>
+        > .  1:1(0) ack 1
+        > P. 1:101(100) ack 1
+        > P. 101:201(100) ack 1
+        > P. 201:301(100) ack 1
+        < .  1:1(0) ack 101
+        < .  1:1(0) ack 101 <nop,nop,sack 201:300>   # SACK02
+        > P. 101:201(100) ack 1
+        < .  1:1(0) ack 301
+    """,
+)
+def sack_edge_inside_a_segment(seg: Seen, me: Side, peer: Side) -> int:
+    """A block has whole segments, because a receiver takes a segment inside its window as a whole.
+
+    labkit compares with the peer's last segment of new data. Legal are edges inside a segment that came again in other parts,
+    that the window cuts, or that is larger than the MSS, so that segmentation offload cut it. A D-SACK says what came twice.
+    """
+    if seg.sack_n == 0 or seg.ctl & (SYN | RST | ACK) != ACK or peer.data_len < 2 or not me.has_right_edge:
+        return False
+    end = add(peer.data_seq, peer.data_len)
+    if peer.pending_n or peer.probe_octet or after(end, me.right_edge):
+        return False
+    if peer.resent and after(peer.resent_end, peer.data_seq) and not after(peer.resent_end, end):
+        return False
+    for i in range(seg.sack_n):
+        left, right = diff(seg.sack_left[i], peer.data_seq), diff(seg.sack_right[i], peer.data_seq)
+        if not after(seg.sack_left[i], seg.ack):
+            continue
+        for inside in (left, right):
+            if 0 < inside < peer.data_len and fits_one_segment(peer.data_len, inside, me):
                 return True
     return False

@@ -115,6 +115,44 @@ def echo_of_no_timestamp(seg: Seen, me: Side, peer: Side) -> int:
 
 
 @rule(
+    "TS02",
+    Severity.WARNING,
+    "RFC 7323 4.3",
+    "TSecr is {actual}, but the segment that this one acknowledges has TSval {expected}",
+    field="options.timestamp.tsecr",
+    expected="peer.data_tsval",
+    actual="seg.tsecr",
+    profiles=RFC_ONLY,
+    should_be="TSecr {expected}, the TSval of the segment that this one acknowledges",
+    receiver="It computes a round-trip time that is too long, and waits too long before it sends lost data again.",
+    mend="Set TSecr to {expected}.",
+    good=GOOD,
+    bad="""
+        > S  0:0(0) <nop,nop,TS val 100 ecr 0>
+        < S. 0:0(0) ack 1 <nop,nop,TS val 900 ecr 100>
+        > .  1:1(0) ack 1 <nop,nop,TS val 120 ecr 900>
+        > P. 1:100(99) ack 1 <nop,nop,TS val 130 ecr 900>
+        < .  1:1(0) ack 100 <nop,nop,TS val 920 ecr 120>   # TS02
+    """,
+)
+def echo_of_an_earlier_segment(seg: Seen, me: Side, peer: Side) -> int:
+    """An ACK echoes the TSval of the segment that it answers. Of several segments, it is that of the first one that is new.
+
+    A receiver keeps the TSval of the segment that begins at its last ack or before (RFC 7323 section 4.3). labkit reports the
+    fault where the ack answers one segment that began just there. Later copies of the segment have later timestamps. Linux does
+    not look at the timestamp of a segment that came late, with an old ack, and it may send another ACK before it counts the data.
+    """
+    if seg.tsecr < 0 or seg.ctl & (SYN | RST | ACK) != ACK or peer.data_len == 0 or me.has_rcv_nxt == 0:
+        return False
+    if me.rcv_nxt != peer.data_seq or not before(seg.tsecr, peer.data_tsval) or before(seg.tsecr, peer.least_tsval):
+        return False
+    last = peer.run != 0 and peer.last_seq == peer.data_seq and peer.last_len == peer.data_len
+    if not last or not (me.stamps and peer.stamps) or peer.least_tsval < 0:
+        return False
+    return not before(seg.ack, add(peer.data_seq, peer.data_len)) and not after(seg.ack, peer.nxt)
+
+
+@rule(
     "TS03",
     Severity.WARNING,
     "RFC 7323 5",

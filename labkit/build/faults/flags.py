@@ -86,5 +86,8 @@ FAULTS = (
     Fault("ecn-agreed-unasked", "ECN01", N_("ECE on the SYN ACK, which nobody asked for"), _ecn_agreed_unasked),
     Fault("ecn-without-agreement", "ECN02", N_("ECE on an ACK without agreement"), _ecn_without_agreement),
     Fault("syn-is-ecn-capable", "ECN03", N_("a SYN that asks for ECN and is itself ECN-capable"), _ecn_capable_syn),
+    Fault(
+        "reserved-bits-set", "FL07", N_("the highest reserved bit set"), on_data(lambda each: {"ctl": each.ctl | 0x800})
+    ),
     Fault("urgent-pointer-without-urg", "FL06", N_("an urgent pointer of 7"), on_data(lambda _each: {"urgent": 7})),
 )
