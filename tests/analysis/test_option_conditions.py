@@ -505,8 +505,9 @@ CASES(
 )
 CASES(
     multipath.multipath_key_is_wrong,
-    {"seg.ctl": ACK, "seg.mp_keys": 2, "seg.mp_echo": 8, "peer.mp_keys": 1, "peer.mp_key": 9},
+    {"seg.ctl": ACK, "seg.mptcp": MP_CAPABLE, "seg.mp_keys": 2, "seg.mp_echo": 8, "peer.mp_keys": 1, "peer.mp_key": 9},
     *NEITHER_SYN_NOR_RST,
+    ({"seg.mptcp": 0}, 0),
     ({"seg.mp_keys": 1}, 0),
     ({"peer.mp_keys": 0}, 0),
     ({"seg.mp_echo": 9}, 0),
@@ -646,11 +647,8 @@ CASES(
     ({"me.mss": ABSENT}, 0),
     ({"peer.pending_n": 1}, 0),
     ({"peer.probe_octet": 2}, 0),
-    # It came again in other parts.
-    ({"peer.resent": 1, "peer.resent_end": at(10)}, 0),
-    ({"peer.resent": 1, "peer.resent_end": at(1)}, 0),
-    ({"peer.resent": 1, "peer.resent_end": at(0)}, 1),
-    ({"peer.resent": 1, "peer.resent_end": at(11)}, 1),
+    # It may have come again in other parts.
+    ({"peer.resent": 1}, 0),
 )
 
 

@@ -96,6 +96,8 @@ ANSWERED: Change = {
     "peer.syn": 1,
     "peer.has_rcv_nxt": 1,
     "peer.rcv_nxt": at(7),
+    "peer.nxt": at(100),
+    "peer.rst": 1,
     "peer.last_ctl": RST | ACK,
     "peer.last_seq": at(100),
     "peer.last_packet": 6,
@@ -115,6 +117,10 @@ CASES(
     ({"peer.resent": 1}, Severity.NOTE),
     # Its own data is in flight: a duplicate of it draws an answer too.
     ({"peer.rcv_nxt": at(6)}, Severity.NOTE),
+    # So is the peer's: another reset was beside the number.
+    ({"peer.nxt": at(101)}, Severity.NOTE),
+    ({"peer.rst": 0}, 0),
+    ({"peer.rst": 2}, 1),
     ({"peer.last_ctl": RST}, 1),
     ({"peer.last_ctl": ACK}, 0),
     ({"me.rst": 1}, 0),

@@ -94,6 +94,7 @@ def is_plain(seg: Seen, me: Side, peer: Side) -> bool:
         and me.has_fin == 0
         and peer.has_fin == 0
         and me.rst == 0
+        and peer.rst == 0
         and me.mptcp == 0
         and peer.probe == 0
         and has_usual_options(seg)

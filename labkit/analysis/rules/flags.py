@@ -5,8 +5,8 @@ from labkit.analysis.side import Side
 from labkit.packet.seen import Seen
 from labkit.tcp.flags import ACK, FIN, PSH, RST, SYN, URG
 
-RESERVED = 0x200
-"""The lowest of the three reserved bits, above AE."""
+RESERVED = 0xE00
+"""The three reserved bits, above AE."""
 
 
 @rule(
@@ -210,7 +210,7 @@ def urgent_pointer_without_urg(seg: Seen, me: Side, peer: Side) -> int:
     "the reserved bits between data offset and control bits are {actual}",
     field="flags",
     expected=lambda seg, me, peer: 0,
-    actual=lambda seg, me, peer: seg.ctl // RESERVED,
+    actual=lambda seg, me, peer: seg.ctl // 0x200,
     profiles=RFC_ONLY,
     should_be="the reserved bits {expected}",
     receiver="It ignores the bits. Firewalls drop the segment as a probe.",
@@ -227,4 +227,4 @@ def reserved_bits_set(seg: Seen, me: Side, peer: Side) -> int:
 
     The lowest of the four bits behind the data offset is AE since RFC 9768: it is not reserved any more.
     """
-    return seg.ctl >= RESERVED
+    return seg.ctl & RESERVED != 0

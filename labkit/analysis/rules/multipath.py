@@ -86,7 +86,13 @@ def multipath_without_agreement(seg: Seen, me: Side, peer: Side) -> int:
 )
 def multipath_key_is_wrong(seg: Seen, me: Side, peer: Side) -> int:
     """The third segment repeats both keys, so that a server need not keep a state for each SYN."""
-    return seg.mp_keys == 2 and peer.mp_keys != 0 and seg.mp_echo != peer.mp_key and seg.ctl & (SYN | RST) == 0
+    return (
+        seg.mptcp != 0
+        and seg.mp_keys == 2
+        and peer.mp_keys != 0
+        and seg.mp_echo != peer.mp_key
+        and seg.ctl & (SYN | RST) == 0
+    )
 
 
 @rule(

@@ -244,6 +244,8 @@ def reset_beside_the_expected_number(seg: Seen, me: Side, peer: Side) -> int:
     Elsewhere in the window the peer answers with a challenge ACK. A reset further ahead may follow data that the capture lacks.
     Some stacks also accept the right edge of a SACK block that they have sent (Linux does).
     """
+    if seg.ctl & RST == 0:
+        return False
     if not _is_stray(seg, me, peer):
         # The peer has answered the segment behind the gap with the number before it: RCV.NXT is not SND.NXT.
         answered = me.pending_n and peer.last_packet > me.last_packet and peer.last_ack == peer.rcv_nxt
@@ -321,11 +323,14 @@ def goes_on_after_the_peers_reset(seg: Seen, me: Side, peer: Side) -> int:
     lost behind the point of capture; then its receiver goes on with data. But an ACK that says nothing new, while nothing
     is in flight, answers the reset.
     """
-    if seg.ctl & (SYN | RST | ACK) != ACK or peer.last_ctl & RST == 0 or me.rst or not (me.syn and peer.syn):
+    if seg.ctl & (SYN | RST | ACK) != ACK or peer.rst == 0 or me.rst:
+        return False
+    if peer.last_ctl & RST == 0 or not (me.syn and peer.syn):
         return False
     if me.has_rcv_nxt == 0 or peer.last_seq != me.rcv_nxt or me.pending_n or peer.pending_n or me.missed or peer.missed:
         return False
     if peer.last_packet < me.last_packet or seg.time - peer.last_time < max(me.delay, SAME_MOMENT):
         return False
-    answers = repeats_ack(seg, me, peer) and in_lock_step(me, peer) and peer.rcv_nxt == me.nxt
+    idle = in_lock_step(me, peer) and peer.rcv_nxt == me.nxt and me.rcv_nxt == peer.nxt
+    answers = idle and repeats_ack(seg, me, peer)
     return True if answers else Severity.NOTE

@@ -340,15 +340,13 @@ def sack_blocks_not_joined(seg: Seen, me: Side, peer: Side) -> int:
 def sack_edge_inside_a_segment(seg: Seen, me: Side, peer: Side) -> int:
     """A block has whole segments, because a receiver takes a segment inside its window as a whole.
 
-    labkit compares with the peer's last segment of new data. Legal are edges inside a segment that came again in other parts,
-    that the window cuts, or that is larger than the MSS, so that segmentation offload cut it. A D-SACK says what came twice.
+    labkit compares with the peer's last segment, as long as the peer sends nothing again, perhaps in other parts. Legal are edges
+    inside a segment that the window cuts, or that is larger than the MSS, so that segmentation offload cut it.
     """
     if seg.sack_n == 0 or seg.ctl & (SYN | RST | ACK) != ACK or peer.data_len < 2 or not me.has_right_edge:
         return False
     end = add(peer.data_seq, peer.data_len)
-    if peer.pending_n or peer.probe_octet or after(end, me.right_edge):
-        return False
-    if peer.resent and after(peer.resent_end, peer.data_seq) and not after(peer.resent_end, end):
+    if peer.pending_n or peer.probe_octet or peer.resent or after(end, me.right_edge):
         return False
     for i in range(seg.sack_n):
         left, right = diff(seg.sack_left[i], peer.data_seq), diff(seg.sack_right[i], peer.data_seq)
