@@ -45,6 +45,24 @@ CLOSED = """
 """The server's window is closed."""
 
 COUNTED: dict[str, tuple[str, set[str]]] = {
+    "a SACK block has a part of a segment that came again in other parts": (
+        f"""{OPENED.replace("win 8000", "win 8000 <mss 1000,sackOK>", 2)}
+        > P. 1:101(100) ack 1
+        > P. 101:201(100) ack 1
+        +0.4 > P. 101:151(50) ack 1
+        > P. 151:201(50) ack 1
+        +0.05 < .  1:1(0) ack 1 win 8000 <nop,nop,sack 101:151>
+        """,
+        set(),
+    ),
+    "a SACK block has a part of a segment that came once": (
+        f"""{OPENED.replace("win 8000", "win 8000 <mss 1000,sackOK>", 2)}
+        > P. 1:101(100) ack 1
+        > P. 101:201(100) ack 1
+        +0.05 < .  1:1(0) ack 1 win 8000 <nop,nop,sack 101:151>
+        """,
+        {"SACK02"},
+    ),
     "resets answer what was under way": (f"{UNDER_WAY} < R 1:1(0) \n +0.05 < R 51:51(0)", set()),
     "so they do behind other resets, at the number of the FIN too": (
         f"""{OPENED}
