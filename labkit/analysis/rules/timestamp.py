@@ -116,7 +116,7 @@ def echo_of_no_timestamp(seg: Seen, me: Side, peer: Side) -> int:
 
 @rule(
     "TS02",
-    Severity.WARNING,
+    Severity.NOTE,
     "RFC 7323 4.3",
     "TSecr is {actual}, but the segment that this one acknowledges has TSval {expected}",
     field="options.timestamp.tsecr",
@@ -141,6 +141,7 @@ def echo_of_an_earlier_segment(seg: Seen, me: Side, peer: Side) -> int:
     A receiver keeps the TSval of the segment that begins at its last ack or before (RFC 7323 section 4.3). labkit reports the
     fault where the ack answers one segment that began just there. Later copies of the segment have later timestamps. Linux does
     not look at the timestamp of a segment that came late, with an old ack, and it may send another ACK before it counts the data.
+    It is a note, because some hosts echo an old TSval now and then.
     """
     if seg.tsecr < 0 or seg.ctl & (SYN | RST | ACK) != ACK or peer.data_len == 0 or me.has_rcv_nxt == 0:
         return False
