@@ -25,7 +25,7 @@ six='ipv6(da=2001:db8::2, sa=2001:db8::1)'
 tcp='tcp(sp=40000, dp=80, seq=dinc(1000, 9000, 5), ack, win=100), "hello"'
 make() { # NAME LAYERS
     printf '{ %s, %s }\n' "$2" "$tcp" >"$1.cfg"
-    timeout 20 "$trafgen" --in "$1.cfg" --out "$1.pcap" --num 3 --cpus 1 -q >log 2>&1 || { cat log >&2; exit 4; }
+    timeout 20 "$trafgen" --in "$1.cfg" --out "$1.pcap" --num 3 --cpus 1 --no-sock-mem -q >log 2>&1 || { cat log >&2; exit 4; }
 }
 make ipv4 "$four"
 make ipv4-vlan "vlan(id=5), $four"

@@ -24,7 +24,7 @@ FOUND: dict[str, set[tuple[str, int | None]]] = {
     "qi_internet_SYNACK_curl_jsonip.pcap": {("TS01", 5), ("SEQ01", 7), ("WIN02", 7), ("TS02", 8), ("RTX02", 9)},
     "payload-syn.pcap": {("TFO01", 1)},
     "rotation.pcap": {("ISN01", 3), ("ISN01", 4)},
-    "rst-inject-rae.pcap": {("RST02", 2)},
+    "rst-inject-rae.pcap": {("RST02", 2), ("FL07", 2)},
     "truncated-header.pcap": {("OPT01", 1)},
 }
 """Warnings and errors by rule and packet; the captures that are not named have none."""
