@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from labkit.cli._help import Formatter
-from labkit.cli._paths import PATH, check_outputs
+from labkit.cli._paths import PATH, refuse_overwriting
 from labkit.i18n import N_, _, available, listed, printable, translated, unfolded
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ class Command(Speaking):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, unless it would write over what it reads."""
-        check_outputs(ctx)
+        refuse_overwriting(ctx)
         return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
