@@ -18,8 +18,8 @@ MAX_PENDING = 8
 
 
 COLD = {"cold": True}
-"""Metadata of the fields that the compiled engine keeps apart from the others, in a cold row: most sides have no pending
-segment at any one time, and pending segments take more memory than everything else about a side."""
+"""Metadata of the fields that the compiled engine keeps apart from the others, in a cold row, as those in SELDOM: most sides have
+no pending segment at any one time, and pending segments take more memory than everything else about a side."""
 
 
 def _row() -> list[int]:
@@ -269,38 +269,22 @@ class Side(Record):
 
 RARE = frozenset(
     (
-        *("base", "oversized", "resent_end", "sack_top", "has_sack_top", "data_ack", "has_data_ack"),
-        *(
-            "syn_end",
-            "syn_packet",
-            "syn_time",
-            "syn_echo",
-            "syn_ecn",
-            "sack_ok",
-            "default_mss",
-            "tfo_len",
-            "mp_keys",
-            "mp_key",
-        ),
-        *("first_packet", "first_time", "first_seq", "first_ctl", "early_time", "old_nxt", "low_edge", "has_low_edge"),
-        *("host_isns", "host_isn", "host_step", "resyn", "has_resyn", "resyn_packet", "resyn_time", "resyn_nxt"),
-        "probe_octet",
-        *("echo_time", "echo_value", "block_time", "block_left", "block_right", "part_time", "part_ack"),
-        *(
-            "closed_time",
-            "closed_nxt",
-            "closed_len",
-            "fin",
-            "fin_packet",
-            "fin_time",
-            "fin_data",
-            "rst_seq",
-            "ect_n",
-            "ce_n",
-            "ce",
-        ),
-        *("sums_bad", "sums_alike", "sum_off", "sum_rest", "sum_want", "ips_bad", "ips_alike", "ip_off", "ip_want"),
+        *("base", "syn_end", "syn_packet", "syn_time", "syn_echo", "syn_ecn", "sack_ok", "default_mss", "tfo_len"),
+        *("first_packet", "first_time", "first_seq", "first_ctl", "host_isns", "host_isn", "host_step", "old_nxt"),
+        *("fin", "fin_packet", "fin_time", "fin_data"),
     )
 )
 """Fields that the next data or ACK of an open connection neither reads nor changes. The compiled engine puts them behind the
 others, so that such a segment takes less from memory."""
+
+SELDOM = frozenset(
+    (
+        *("oversized", "resent_end", "sack_top", "has_sack_top", "mp_keys", "mp_key", "data_ack", "has_data_ack"),
+        *("early_time", "low_edge", "has_low_edge", "resyn", "has_resyn", "resyn_packet", "resyn_time", "resyn_nxt"),
+        *("echo_time", "echo_value", "block_time", "block_left", "block_right", "part_time", "part_ack"),
+        *("closed_time", "closed_nxt", "closed_len", "probe_octet", "rst_seq", "ect_n", "ce_n", "ce"),
+        *("sums_bad", "sums_alike", "sum_off", "sum_rest", "sum_want", "ips_bad", "ips_alike", "ip_off", "ip_want"),
+    )
+)
+"""Fields that stay 0 in most conversations, from their first packet to their last. The compiled engine keeps them in the cold
+row, which most sides need not have."""

@@ -16,6 +16,7 @@ from labkit.analysis.native.lines import (
     COMPARISONS,
     DECLARATIONS,
     INT,
+    LINE,
     OPERATORS,
     Kind,
     Kinds,
@@ -26,6 +27,7 @@ from labkit.analysis.native.lines import (
     Row,
     Rows,
     Value,
+    is_truth,
     numbers,
     read_again,
     signed,
@@ -35,9 +37,6 @@ from labkit.analysis.native.lines import (
 from labkit.analysis.native.records import PREFIX, Column, columns, near, record
 from labkit.errors import UncompilableError
 from labkit.i18n import _
-
-LINE = 64
-"""Octets that the processor brings from memory at a time."""
 
 
 def _refusal(function: str, reason: str) -> UncompilableError:
@@ -185,6 +184,8 @@ class _Function(Lines):
                 if column.is_list or column.target is not None:
                     raise self._refuse(target, _("an address is not assigned"))
                 self._write(address, self._need(target, value, INT), column.size)
+                if column.seldom:
+                    self._mark(target, value)
             case ast.Subscript():
                 owner, index = self._single(target, self._expression(target.value)), self._int(target.slice)
                 if isinstance(owner.kind, Numbers):
@@ -197,6 +198,12 @@ class _Function(Lines):
                     raise self._refuse(target, _("no row of values"))
             case _:
                 raise self._refuse(target, _("a target of another kind"))
+
+    def _mark(self, target: ast.Attribute, value: Value) -> None:
+        """Mark the side if a field in SELDOM is not 0."""
+        mark = ast.Attribute(target.value, "has_seldom")
+        true = self._wide(self._truth(target, value)).name
+        self._assign(mark, self._make(INT, f"or i64 {self._field(mark).name}, {true}"))
 
     def _set_variable(self, node: ast.AST, name: str, value: Value) -> None:
         slot = self._variables.get(name)
@@ -396,7 +403,7 @@ class _Function(Lines):
             case ast.UnaryOp():
                 return self._unary(node)
             case ast.BoolOp():
-                return self._decided(node) if _is_truth(node) else self._either(node)
+                return self._decided(node) if is_truth(node) else self._either(node)
             case ast.Compare(ops=[op], comparators=[right]):
                 return self._compare(node, self._int(node.left), op, self._int(right))
             case ast.Compare():
@@ -521,14 +528,3 @@ class _Function(Lines):
         for octets in sorted({*range(0, size, LINE), max(0, size - 8)}):
             # For reading, into every cache.
             self._do(f"call void @llvm.prefetch.p0(ptr {self._beyond(address, octets)}, i32 0, i32 3, i32 1)")
-
-
-def _is_truth(node: ast.expr) -> bool:
-    """Whether an expression's value is 0 or 1."""
-    match node:
-        case ast.BoolOp():
-            return all(_is_truth(each) for each in node.values)
-        case ast.UnaryOp():
-            return isinstance(node.op, ast.Not)
-        case _:
-            return isinstance(node, ast.Compare)

@@ -212,7 +212,7 @@ class Context:
     cold_free: Pointer[I32]
     """A stack of cold rows that were given back."""
     blank_sides: Pointer[SideRow]
-    """A first and a second side of which nothing is known. Their cold rows serve all sides that have no pending segment."""
+    """A first and a second side of which nothing is known. Their cold rows serve all sides that need none of their own."""
     blank_segment: Pointer[Seen]
     resolved: Pointer[Resolved]
     """One row: the segment that the rules of scope PENDING judge."""

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from labkit.analysis.native.records import TYPES, record
 
+LINE = 64
+"""Octets that the processor brings from memory at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
@@ -203,3 +206,14 @@ class Lines:
 def read_again(target: ast.expr) -> ast.expr:
     """The target of an assignment as an expression."""
     return ast.parse(ast.unparse(target), mode="eval").body
+
+
+def is_truth(node: ast.expr) -> bool:
+    """Whether an expression's value is 0 or 1."""
+    match node:
+        case ast.BoolOp():
+            return all(is_truth(each) for each in node.values)
+        case ast.UnaryOp():
+            return isinstance(node.op, ast.Not)
+        case _:
+            return isinstance(node, ast.Compare)

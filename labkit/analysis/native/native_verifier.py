@@ -76,7 +76,7 @@ class NativeVerifier:
         sizes = {
             "flows": flows,
             "sides": 2 * flows,
-            "cold_rows": SPARE_ROWS + 2 * flows,
+            "cold_rows": SPARE_ROWS + 1 + 2 * flows,
             "cold_free": 2 * flows,
             "blank_sides": 2,
             "blank_segment": 1,
@@ -113,7 +113,7 @@ class NativeVerifier:
         for name, memory in self._memory.items():
             setattr(context, name, memory.address)
         context.cold_at, context.cold_size = self._memory["cold_rows"].address, sizeof(record(ColdRow))
-        context.cold_used = SPARE_ROWS
+        context.cold_used = SPARE_ROWS + 1
         for number, row in enumerate(self.table("blank_sides")):
             ctypes.memmove(ctypes.addressof(row), _blank(SideRow), sizeof(row))
             row.cold_row = context.cold_at + number * context.cold_size

@@ -3,8 +3,8 @@
 An integer field takes the width that its annotation declares (`labkit.packet.seen.U8` and others), or eight octets. A `list`
 field is a column of as many integers as its default has. A `Pointer` field holds the address of integers or of rows.
 
-The fields of a `Side` that are marked COLD stand in a row of their own, the cold row, whose address is in the field `cold_row`.
-Those in RARE stand behind the others.
+The fields of a `Side` that are marked COLD, and those in SELDOM, stand in a row of their own, the cold row, whose address is in
+the field `cold_row`. Those in RARE stand behind the others.
 """
 
 import ctypes
@@ -16,7 +16,8 @@ from functools import cache
 from struct import Struct
 from typing import Any, NamedTuple, get_args, get_origin
 
-from labkit.analysis.side import RARE, Side
+from labkit.analysis.side import RARE, SELDOM, Side
+from labkit.packet.seen import U8
 
 TYPES = {
     "i1": ctypes.c_int8,
@@ -45,6 +46,8 @@ class SideRow(Side):
 
     cold_row: int = 0
     """The address of the cold row."""
+    has_seldom: U8 = 0
+    """1: a field in SELDOM was set to something else than 0. Compiled code sets this itself."""
 
 
 @dataclass(slots=True, init=False, eq=False, repr=False)
@@ -63,6 +66,7 @@ class Column(NamedTuple):
     target: Any
     """The elements at the address that a `Pointer` holds: a width of TYPES, or a dataclass; None for another field."""
     cold: bool
+    seldom: bool
 
 
 @cache
@@ -84,7 +88,7 @@ def near(kind: type) -> int:
 @cache
 def columns(kind: type) -> dict[str, Column]:
     """The place of each field."""
-    found = {each.name: _column(record(kind), each) for each in fields(kind) if _is_in(kind, each)}
+    found = {each.name: _column(kind, each) for each in fields(kind) if _is_in(kind, each)}
     return found | columns(ColdRow) if kind is SideRow else found
 
 
@@ -103,20 +107,25 @@ def unpacker(kind: type, names: Sequence[str]) -> Struct:
 
 
 def _is_in(kind: type, each: "Field[Any]") -> bool:
-    return not issubclass(kind, Side) or each.metadata.get("cold", False) == (kind is ColdRow)
+    return not issubclass(kind, Side) or _is_cold(each) == (kind is ColdRow)
+
+
+def _is_cold(each: "Field[Any]") -> bool:
+    return each.name in SELDOM or each.metadata.get("cold", False)
 
 
 def _is_rare(kind: type, name: str) -> bool:
     return kind is SideRow and name in RARE
 
 
-def _column(structure: type[ctypes.Structure], each: "Field[Any]") -> Column:
+def _column(kind: type, each: "Field[Any]") -> Column:
     type_ = _memory_type(each)
     is_list = issubclass(type_, ctypes.Array)
     one = type_._type_ if is_list else type_
-    at = getattr(structure, each.name).offset
+    at = getattr(record(kind), each.name).offset
     signed = one(-1).value < 0
-    return Column(at, ctypes.sizeof(one), signed, is_list, _target(each), each.metadata.get("cold", False))
+    cold = issubclass(kind, Side) and _is_cold(each)
+    return Column(at, ctypes.sizeof(one), signed, is_list, _target(each), cold, cold and each.name in SELDOM)
 
 
 def _memory_type(each: "Field[Any]") -> Any:

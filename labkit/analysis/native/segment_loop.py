@@ -47,7 +47,7 @@ AHEAD = 16
 """How many segments ahead the memory of a conversation is fetched: about as long as memory takes to answer."""
 
 SPARE_ROWS = 2
-"""The cold rows of `Context.blank_sides`."""
+"""The cold rows of `Context.blank_sides`. Behind them stands one of which nothing is known."""
 
 
 def has_usual_options(seg: Seen) -> bool:
@@ -463,8 +463,8 @@ def _finish_flow(slot: int, ctx: Context) -> None:
         ask_side(seg, first, second, flow, 0, ctx)
         ask_side(seg, second, first, flow, 1, ctx)
         ask_flow(seg, first, second, flow, 0, ctx)
-    assign_cold_row(first, 0, ctx)
-    assign_cold_row(second, 1, ctx)
+    give_up_cold_row(first, 0, ctx)
+    give_up_cold_row(second, 1, ctx)
     ctx.repeated += flow.point > 0
     ctx.missed += first.missed + second.missed
     if flow.wanted and flow.rank < ctx.max_described:
@@ -474,12 +474,13 @@ def _finish_flow(slot: int, ctx: Context) -> None:
 
 
 def assign_cold_row(side: SideRow, number: int, ctx: Context) -> None:
-    """Give a side a cold row of its own when it has pending segments, and take the row back when it has none.
+    """Give a side a cold row of its own when it has pending segments, or fields in `SELDOM`, and take the row back when it has
+    neither.
 
     The other sides share a spare row, which holds nothing between two segments.
     """
     spare = ctx.blank_sides[number].cold_row
-    if side.pending_n:
+    if side.pending_n or side.has_seldom:
         if side.cold_row == spare:
             if ctx.cold_free_count:
                 ctx.cold_free_count -= 1
@@ -488,11 +489,26 @@ def assign_cold_row(side: SideRow, number: int, ctx: Context) -> None:
                 row = ctx.cold_used
                 ctx.cold_used += 1
             ctx.cold_rows[row] = ctx.cold_rows[number]
+            ctx.cold_rows[number] = ctx.cold_rows[SPARE_ROWS]
             side.cold_row = ctx.cold_at + row * ctx.cold_size
     elif side.cold_row != spare:
-        ctx.cold_free[ctx.cold_free_count] = (side.cold_row - ctx.cold_at) // ctx.cold_size
-        ctx.cold_free_count += 1
-        side.cold_row = spare
+        take_cold_row(side, spare, ctx)
+
+
+def give_up_cold_row(side: SideRow, number: int, ctx: Context) -> None:
+    """Take the cold row of a side back, of which nothing is asked any more."""
+    spare = ctx.blank_sides[number].cold_row
+    if side.cold_row != spare:
+        take_cold_row(side, spare, ctx)
+    elif side.has_seldom:
+        ctx.cold_rows[number] = ctx.cold_rows[SPARE_ROWS]
+
+
+def take_cold_row(side: SideRow, spare: int, ctx: Context) -> None:
+    """Let another side use the cold row of a side."""
+    ctx.cold_free[ctx.cold_free_count] = (side.cold_row - ctx.cold_at) // ctx.cold_size
+    ctx.cold_free_count += 1
+    side.cold_row = spare
 
 
 def count_hit(place: int, packet: int, ctx: Context) -> None:

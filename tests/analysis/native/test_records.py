@@ -14,6 +14,7 @@ import pytest
 from labkit.analysis.native.context import BatchRow, Context, FlowRow
 from labkit.analysis.native.records import LARGE_PAGE, ColdRow, Memory, SideRow, columns, read_row, record, write_row
 from labkit.analysis.pending import Resolved
+from labkit.analysis.side import SELDOM, Side
 from labkit.packet.seen import ABSENT, Seen
 
 KINDS = [Seen, SideRow, ColdRow, Resolved]
@@ -44,9 +45,15 @@ def test_counters_without_a_bound_have_eight_octets(kind: type) -> None:
 
 
 def test_a_conversation_takes_no_more_memory_than_the_document_says() -> None:
-    assert sizeof(record(FlowRow)) + 2 * sizeof(record(SideRow)) <= 960
-    assert sizeof(record(ColdRow)) <= 328
+    assert sizeof(record(FlowRow)) + 2 * sizeof(record(SideRow)) <= 704
+    assert sizeof(record(ColdRow)) <= 512
     assert not any(column.is_list and not column.cold for column in columns(SideRow).values())
+
+
+@pytest.mark.parametrize("name", sorted(SELDOM))
+def test_a_field_that_most_conversations_never_change_is_0(name: str) -> None:
+    assert getattr(Side(), name) == 0
+    assert columns(SideRow)[name].cold
 
 
 @pytest.mark.parametrize("kind", [*KINDS, Context])
