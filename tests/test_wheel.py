@@ -12,9 +12,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from pythons import each_other
 
 pytest.importorskip("ziglang", reason="ziglang, which links for other platforms, is not installed")
 
+from labkit import compiled
 from labkit.analysis.native import library, packed
 
 TOP = Path(__file__).parents[1]
@@ -57,11 +59,11 @@ def installed(wheels: dict[str, Path], tmp_path: Path) -> Path:
     return tmp_path / "site"
 
 
-def run(site: Path, code: str) -> str:
+def run(site: Path, code: str, python: str = sys.executable) -> str:
     """What a program prints that has the installation, and no compiler."""
     before = "import sys; sys.modules['llvmlite'] = sys.modules['numpy'] = None\n"
     done = subprocess.run(
-        [sys.executable, "-c", before + code],
+        [python, "-c", before + code],
         env={"PYTHONPATH": str(site), "LABKIT_CACHE": str(site / "cache")},
         cwd=site,
         capture_output=True,
@@ -85,6 +87,12 @@ def test_the_engine_of_a_wheel_judges_without_a_compiler(installed: Path) -> Non
     assert (judged, same) == ("True", "True")
     assert int(packets) > 1000
     assert not (installed / "cache").exists()
+
+
+@each_other
+def test_other_versions_of_python_use_the_same_wheel(python: str, installed: Path) -> None:
+    judged, same, _packets = run(installed, VERIFY, python).split()
+    assert (judged, same) == ("True", "True")
 
 
 PACKAGES = (
@@ -203,7 +211,7 @@ def test_a_wheel_has_libraries_and_a_record_of_them(system: str, wheels: dict[st
     with zipfile.ZipFile(wheels[system]) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     about = packed.About.of(files[MACHINE + packed.ABOUT].decode())
-    assert about.digest == packed.digest(library.files())
+    assert about.digest == compiled.digest(library.files())
     assert len(about.libraries) == count
     for name in about.libraries:
         octets = files[MACHINE + name]

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import simulation
 
 from labkit.analysis.native import kernels, library, packed
+from labkit.compiled import digest
 
 TOP = Path(__file__).parents[2]
 LEVEL = Path(__file__).with_name("level.c")
@@ -111,7 +112,7 @@ def compiled(platform: Platform, work: Path, entries: dict[str, int]) -> dict[st
         compiler = [sys.executable, "-m", "ziglang", "cc"]
         subprocess.run([*compiler, *flags, "-Wno-override-module", *sources, "-o", made.name], cwd=work, check=True)
         found[made.name] = made.read_bytes()
-    about = packed.About(packed.digest(library.files()), list(found), entries)
+    about = packed.About(digest(library.files()), list(found), entries)
     found[packed.ABOUT] = about.text.encode()
     folder = Path(packed.FOLDER).relative_to(TOP).as_posix()
     return {f"{folder}/{name}": octets for name, octets in found.items()}

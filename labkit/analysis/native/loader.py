@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit.analysis.config_trust import foreign
-from labkit.analysis.native.packed import Entry, Library, digest
+from labkit.analysis.native.packed import Entry, Library
 from labkit.analysis.native.records import PREFIX
+from labkit.compiled import digest
 from labkit.i18n import _
 
 File = str | os.PathLike[str]

@@ -7,15 +7,14 @@ import ctypes
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from importlib.util import source_hash
 from typing import NamedTuple, Self
 
 from labkit.analysis.native.records import PREFIX
+from labkit.compiled import digest, read
 
 FOLDER = os.path.join(os.path.dirname(__file__), "machine")  # noqa: PTH118, PTH120 - pathlib takes a while to be imported
 ABOUT = "engine.txt"
 """The file that has an `About`."""
-READ_OCTETS = 1 << 16
 LEVEL = "level"
 """The entry that says which of two libraries the processor can run: 2 or 3, for x86-64-v2 or v3."""
 
@@ -78,7 +77,7 @@ class PackedLibrary(Library):
 def load_packed(files: Callable[[], Iterable[str]]) -> Library | None:
     """The library that was made from these files, for this processor; None where there is none."""
     with suppress(OSError, ValueError, KeyError):
-        about = About.of(_read(_place(ABOUT)).decode())
+        about = About.of(read(_place(ABOUT)).decode())
         if about.digest != digest(files()):
             return None
         first, *newer = about.libraries
@@ -88,31 +87,8 @@ def load_packed(files: Callable[[], Iterable[str]]) -> Library | None:
     return None
 
 
-def digest(files: Iterable[str | os.PathLike[str]]) -> str:
-    """The digest of files' names and contents: 64 bits, which tell a change, and need no library for cryptography."""
-    found = bytearray()
-    for file in sorted(os.fspath(each) for each in files):
-        octets = _read(file)
-        # Digests of files are put together, not the files: that would copy more than a megabyte.
-        found += f"\n{os.path.basename(file)} {len(octets)}\n".encode() + source_hash(octets)  # noqa: PTH119
-    return source_hash(bytes(found)).hex()
-
-
 def _place(name: str) -> str:
     return os.path.join(FOLDER, name)  # noqa: PTH118
-
-
-def _read(file: str) -> bytes:
-    # Python's files ask the system four things that nobody wants to know of more than a hundred files.
-    opened = os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        octets = found = os.read(opened, READ_OCTETS)
-        while len(found) == READ_OCTETS:
-            found = os.read(opened, READ_OCTETS)
-            octets += found
-    finally:
-        os.close(opened)
-    return octets
 
 
 def _entry(code: ctypes.CDLL, name: str, arguments: int) -> Entry:
