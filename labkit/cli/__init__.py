@@ -33,6 +33,9 @@ from labkit.errors import CaptureError, InputError, LabkitError, LinkError, Miss
 from labkit.i18n import N_, _, available, joined, nearest, reason_of, speaking
 from labkit.modules import modules_in
 
+TOOLS = 6
+"""Tools that may observe a program at a time, by `sys.monitoring`."""
+
 CODES: dict[type[LabkitError], Exit] = {
     UsageError: Exit.USAGE,
     ScenarioError: Exit.USAGE,
@@ -182,13 +185,20 @@ def main() -> NoReturn:
 
 def _leave(code: int) -> NoReturn:
     """End the program. Python would first take everything apart, which takes as long as judging thousands of packets."""
-    if active_count() > 1 or sys.getprofile() is not None or sys.gettrace() is not None:
-        sys.exit(code)  # a thread goes on, or somebody measures the program
+    if active_count() > 1 or _is_measured():
+        sys.exit(code)  # a thread goes on
     atexit._run_exitfuncs()
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError, ValueError):
             stream.flush()
     os._exit(code)
+
+
+def _is_measured() -> bool:
+    """Whether a debugger, a profiler or another tool observes the program, and wants to say what it has found."""
+    monitoring = getattr(sys, "monitoring", None)  # of Python 3.12
+    tools = () if monitoring is None else map(monitoring.get_tool, range(TOOLS))
+    return any(each is not None for each in (sys.getprofile(), sys.gettrace(), *tools))
 
 
 def _failure(error: Exception) -> Exit:
