@@ -1,5 +1,7 @@
 """`labkit wireshark`: put labkit's profiles and fields in Wireshark's configuration, or take them out."""
 
+import os
+
 import click
 
 from labkit.cli._common import Command, CommandGroup, Exit, echo, note
@@ -37,6 +39,8 @@ def install() -> int:
     count = len(wireshark.install(place))
     text = ngettext("{place}: {count} file installed", "{place}: {count} files installed", count)
     note(text.format(place=printable(str(place)), count=count))
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        note(_("Wireshark 4.6 makes no fields when root starts it: start it as another user"))
     return Exit.OK
 
 

@@ -73,6 +73,15 @@ def test_other_comments_are_left_alone(lua: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lua", VERSIONS)
+def test_the_lines_of_a_comment_are_no_findings(lua: str, tmp_path: Path) -> None:
+    """Wireshark 4.6 gives its first line, then each line, and then the whole."""
+    whole = "labkit error ACK01 ack=1001 expected=1\nack-of-unsent-data\nlabkit error ACK02 ack=1"
+    first, *_others = lines = whole.split("\n")
+    found = shown(lua, tmp_path, [first, *lines, whole])
+    assert [value for name, value in found if name == "labkit.rule"] == ["ACK01"]
+
+
+@pytest.mark.parametrize("lua", VERSIONS)
 def test_large_and_negative_numbers(lua: str, tmp_path: Path) -> None:
     lines = shown(
         lua, tmp_path, ["labkit error ACK01 ack=-1 expected=4294967295\nname\nraw: ack=4294967295 expected=0"]

@@ -138,13 +138,14 @@ def test_other_comments_are_no_findings(tmp_path: Path, place: Path) -> None:
         "labkit error",
         "labkit error ",
         "labkit fatal ACK01 ack=1",
+        "labkit error ACK01 ack=1",
         "about labkit error ACK01 ack=1",
         "first\nlabkit error ACK01 ack=1",
         "labkit 1.0: FAIL",
     ]
     with create(tmp_path / "a.pcapng", link=1) as writer:
         writer.write(first.time, first.data, comments=texts)
-        writer.write(second.time, second.data, comments=["labkit note X ack=99999999999999999999 expected=x=1"])
+        writer.write(second.time, second.data, comments=["labkit note X ack=99999999999999999999 expected=x=1\nname"])
     rows = tshark("-r", str(tmp_path / "a.pcapng"), "-Y", "labkit", "-T", "fields", "-e", "frame.number")
     assert rows == [["2"]]
 

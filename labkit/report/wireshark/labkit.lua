@@ -22,6 +22,7 @@ for name, level in pairs(levels) do
 end
 labkit.experts = experts
 
+-- Wireshark 4.6 gives each line of a comment by itself, too. A comment of labkit has several lines.
 local comments = Field.new("frame.comment")
 
 -- Adds the numbers of a line such as " ack=121 expected=120"; a value that is not known is not there.
@@ -37,7 +38,7 @@ end
 
 function labkit.dissector(_, _, tree)
   for _, each in ipairs({ comments() }) do
-    local severity, rule, numbers, rest = each.value:match("^labkit (%l+) (%S+)([^\n]*)\n?(.*)")
+    local severity, rule, numbers, rest = each.value:match("^labkit (%l+) (%S+)([^\n]*)\n(.*)")
     if experts[severity] then
       local branch = tree:add(labkit, "labkit " .. severity .. " " .. rule .. numbers)
       branch:add(fields.severity, severity)
