@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wireshark import needs_wireshark_4_0
 
 from labkit.analysis.native.engine import verify
 from labkit.analysis.rule import DOCUMENT, RFC9293, Severity
@@ -113,7 +114,7 @@ def test_figures() -> None:
     assert score.misses() == []
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+@needs_wireshark_4_0
 def test_the_captures_at_hand_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tshark, accuracy, page = module("accuracy_tshark"), module("accuracy"), module("accuracy_page")
     monkeypatch.setattr(tshark.tempfile, "gettempdir", lambda: str(tmp_path))
@@ -199,7 +200,7 @@ def test_each_situation_can_be_judged() -> None:
         assert each.linux
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+@needs_wireshark_4_0
 def test_the_section_of_situations_says_what_both_say() -> None:
     situations = module("accuracy_situations")
     chosen = {each.title: situations.opinions(each) for each in situations.SITUATIONS if "MPTCP" in each.title}

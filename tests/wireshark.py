@@ -1,8 +1,10 @@
 """Wireshark's daemon: display filters and fields of captures, many in one process."""
 
 import json
+import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,22 @@ import pytest
 from labkit.teach.quiz.question import COUNT, LAST, SUM, Proof
 
 needs_sharkd = pytest.mark.skipif(shutil.which("sharkd") is None, reason="sharkd, which comes with tshark, is missing")
+
+
+@cache
+def release() -> tuple[int, int]:
+    """The version of tshark: 4.0 and 4.6 were tried. (0, 0) where there is none."""
+    if shutil.which("tshark") is None:
+        return 0, 0
+    text = subprocess.run(["tshark", "--version"], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"(\d+)\.(\d+)\.\d+", text)
+    assert found is not None
+    return int(found[1]), int(found[2])
+
+
+needs_wireshark_4_0 = pytest.mark.skipif(
+    release() != (4, 0), reason="what Wireshark says was written down for 4.0, which is not installed"
+)
 
 
 class Sharkd:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from wireshark import release
 
 from labkit.capture import create, open_capture
 from labkit.packet.decode import FRAGMENT, TCP, decode
@@ -49,7 +50,9 @@ PREFERENCES = (
     "tcp.desegment_tcp_streams:FALSE",
     "tcp.analyze_sequence_numbers:FALSE",
 )
-STATUS = {SUM_BAD: "0", SUM_ZERO: "0", SUM_PARTIAL: "0", SUM_GOOD: "1", SUM_UNKNOWN: "2"}
+NEW = release() >= (4, 6)
+# That a checksum is the partial one, which a network card is to complete, newer versions call good.
+STATUS = {SUM_BAD: "0", SUM_ZERO: "0", SUM_PARTIAL: "1" if NEW else "0", SUM_GOOD: "1", SUM_UNKNOWN: "2"}
 
 # Where labkit and tshark differ and labkit is right: the fields, and why.
 EXCEPTIONS = {
@@ -60,6 +63,9 @@ EXCEPTIONS = {
         "fragments overlap: with the octets that came first the sum is right",
     ),
 }
+
+# Newer versions do not decode an IP packet that is longer than the tunnel that holds it: labkit reads what is there.
+UNREAD = {("gtp9_unknown_or_too_short_payload.pcap", 11)} if NEW else set()
 
 
 def captures(folder):
@@ -130,7 +136,9 @@ def differences(theirs, ours, ip_too_long):
     """The fields in which two rows differ. What was not captured, tshark leaves out."""
     differ = {}
     for name, value, mine in zip(FIELDS, theirs, ours, strict=True):
-        if name == "ip.checksum.status":
+        if NEW and name == "tcp.options.sack.count":
+            same = True  # it counts only where it analyzes sequence numbers
+        elif name == "ip.checksum.status":
             # A tunnel's IP header comes first, and an inner one of IPv6 has no checksum.
             same = mine in ("", value.split(",")[-1])
         else:
@@ -160,7 +168,9 @@ def test_sees_what_tshark_sees(folder, tmp_path):
     found = {}
     for number in theirs.keys() | ours.keys():
         name, packet = origins[number - 1]
-        if number not in theirs or number not in ours:
+        if (name, packet) in UNREAD:
+            assert number not in theirs
+        elif number not in theirs or number not in ours:
             found[name, packet] = "only tshark" if number in theirs else "only labkit"
         elif theirs[number] != ours[number][0]:
             allowed = EXCEPTIONS.get(name, ((), ""))[0]
