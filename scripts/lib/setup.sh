@@ -35,7 +35,7 @@ apt_get() { apt-get -qq -y -o Acquire::Retries=1 -o Acquire::http::Timeout=30 "$
 
 # Print the name of a Python that is new enough.
 find_python() {
-    for candidate in ${PYTHON:+"$PYTHON"} python3 python3.14 python3.13 python3.12 python3.11; do
+    for candidate in ${PYTHON:+"$PYTHON"} python3 python3.15 python3.14 python3.13 python3.12 python3.11; do
         if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
             echo "$candidate"
             return
