@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from labkit.cli._help import Formatter
-from labkit.cli._paths import PATH, refuse_overwriting
+from labkit.cli._paths import OUTPUT, PATH, refuse_overwriting
 from labkit.i18n import N_, _, available, listed, printable, translated, unfolded
 
 if TYPE_CHECKING:
@@ -319,6 +319,8 @@ def emit_json(value: object, *, indent: int | None = 2) -> None:
     click.echo(_clean(text).encode())
 
 
+NOT_NEGATIVE = click.IntRange(min=0)
+
 PROFILES = ("rfc9293", "document")
 """The profiles of `labkit.analysis.rule` that a user can name."""
 
@@ -376,13 +378,29 @@ rules_option = option(
 )
 """`--rules`, passed as `extra`: what `labkit.analysis.rule.collect` takes."""
 
-seed_option = option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help=N_("Seed of the random numbers; the same seed gives the same packets."),
+
+def output_option(text: str) -> Callable[[F], F]:
+    """`-o FILE`, passed as `output`; `text` says what is written."""
+    return option("-o", "--output", type=OUTPUT, metavar="FILE", help=text)
+
+
+def seed_option(
+    text: str = N_("Seed of the random numbers; the same seed gives the same packets."),
+    type_: click.IntRange = NOT_NEGATIVE,
+) -> Callable[[F], F]:
+    """`--seed`, passed as `seed`."""
+    return option("--seed", type=type_, default=0, show_default=True, help=text)
+
+
+def most_option(most: int, text: str) -> Callable[[F], F]:
+    """`--most`, passed as `most`: how many findings of each rule are shown."""
+    return option("--most", type=NOT_NEGATIVE, default=most, show_default=True, metavar="N", help=text)
+
+
+fault_option = option(
+    "--fault", "faults", metavar="NAME[@N]", multiple=True, help=N_("Scenario: break a rule on purpose. Repeatable.")
 )
+"""`--fault` of a command that also takes captures, passed as `faults`."""
 
 
 def complete_scenarios(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> "list[CompletionItem]":

@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._common import Exit, F, echo, note, option, options
-from labkit.cli._paths import PATH
+from labkit.cli._paths import OUTPUT, PATH
 from labkit.errors import InputError, LabkitError, UsageError
 from labkit.i18n import N_, _, printable, unreadable
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from labkit.teach.assign import Assignment
     from labkit.teach.grade.classroom import Pupil
     from labkit.teach.grade.task import Result, Task
+
+TABLES = ("text", "csv", "json", "html")
+"""Forms of the table of a class that go to standard output."""
 
 MAX_METADATA = 1 << 20
 """Octets of Gradescope's metadata that are read."""
@@ -54,6 +57,26 @@ def class_options() -> Callable[[F], F]:
             help=N_("The answer key of 'labkit assign build': each student's own task, and the roster."),
         ),
     )
+
+
+def table_options(output: str, form: str) -> Callable[[F], F]:
+    """Where the grades go: `-o`, passed as `outputs`, and `--format`, passed as `format_`, with their help."""
+    from labkit.teach.platforms import names
+
+    return options(
+        option("-o", "--output", "outputs", multiple=True, type=OUTPUT, metavar="FILE", help=output),
+        option(
+            "--format", "format_", type=click.Choice([*TABLES, *names()]), default="text", show_default=True, help=form
+        ),
+    )
+
+
+feedback_option = option(
+    "--feedback",
+    type=PATH,
+    metavar="FOLDER",
+    help=N_("Write a feedback page and text for each student into FOLDER."),
+)
 
 
 @dataclass(frozen=True)

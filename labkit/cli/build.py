@@ -8,7 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._build import build_bulk, build_variants, note_built, write, write_script
-from labkit.cli._common import Command, complete_formats, complete_scenarios, echo, option
+from labkit.cli._common import Command, complete_formats, complete_scenarios, echo, option, output_option, seed_option
 from labkit.cli._paths import OUTPUT, PATH
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
@@ -47,20 +47,10 @@ def _complete_faults(_ctx: click.Context, _param: click.Parameter, incomplete: s
     ),
 )
 @click.argument("scenario", required=False, shell_complete=complete_scenarios)
-@option(
-    "-o",
-    "--output",
-    type=OUTPUT,
-    metavar="FILE",
-    help=N_("File to write, or folder for --variants; '-' is standard output.  [default: NAME.pcapng or NAME.pcap]"),
+@output_option(
+    N_("File to write, or folder for --variants; '-' is standard output.  [default: NAME.pcapng or NAME.pcap]")
 )
-@option(
-    "--seed",
-    type=Seed(min=0),
-    default=0,
-    show_default=True,
-    help=N_("Seed of the random numbers; the same seed gives the same file."),
-)
+@seed_option(N_("Seed of the random numbers; the same seed gives the same file."), Seed(min=0))
 @option(
     "--format",
     "format_",

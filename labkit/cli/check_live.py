@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._common import Command, Exit, echo, note, option
-from labkit.cli._grade import Loaded, class_options, complete_assignments, load_pupils, write_platform
+from labkit.cli._grade import (
+    Loaded,
+    class_options,
+    complete_assignments,
+    feedback_option,
+    load_pupils,
+    table_options,
+    write_platform,
+)
 from labkit.cli._live import Duration, orderly
-from labkit.cli._paths import OUTPUT, PATH
-from labkit.cli.grade import TABLES, check_any, check_outputs, table_of, write_grades, write_table
+from labkit.cli._paths import PATH
+from labkit.cli.grade import check_any, check_outputs, table_of, write_grades, write_table
 from labkit.cli.lab import ANY_ARGUMENTS
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, printable
@@ -71,34 +79,16 @@ MAX_NAME = 255
     ),
 )
 @class_options()
-@option(
-    "--feedback",
-    type=PATH,
-    metavar="FOLDER",
-    help=N_("Write a feedback page and text for each student into FOLDER."),
-)
+@feedback_option
 @option(
     "--captures",
     type=PATH,
     metavar="FOLDER",
     help=N_("Write the packets of each run into FOLDER, with comments on what labkit did and what is wrong."),
 )
-@option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    type=OUTPUT,
-    metavar="FILE",
-    help=N_("Write the table: .csv, .xlsx, .json, .html or .txt. For a platform: the result. Repeatable."),
-)
-@option(
-    "--format",
-    "format_",
-    type=click.Choice([*TABLES, *names()]),
-    default="text",
-    show_default=True,
-    help=N_("Form of the result on standard output: a table, or a platform's."),
+@table_options(
+    N_("Write the table: .csv, .xlsx, .json, .html or .txt. For a platform: the result. Repeatable."),
+    N_("Form of the result on standard output: a table, or a platform's."),
 )
 @click.argument("assignment", shell_complete=complete_assignments)
 @click.argument("words", metavar="COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)

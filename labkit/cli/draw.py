@@ -11,9 +11,19 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import Command, complete_scenarios, note, option, profile_option, reveal_option
+from labkit.cli._common import (
+    Command,
+    complete_scenarios,
+    fault_option,
+    note,
+    option,
+    output_option,
+    profile_option,
+    reveal_option,
+    seed_option,
+)
 from labkit.cli._flow_filter import flow_filter, flow_options
-from labkit.cli._paths import OUTPUT, PATH, standard_input
+from labkit.cli._paths import PATH, standard_input
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import N_, _, listed
 from labkit.report.draw import (
@@ -86,29 +96,15 @@ def _packets(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
     shell_complete=_complete_formats,
     help=N_("svg, html, terminal, mermaid, dot, xpl, png or pdf.  [default: by the suffix of FILE, else terminal]"),
 )
-@option(
-    "-o",
-    "--output",
-    type=OUTPUT,
-    metavar="FILE",
-    help=N_("File to write; '-' is standard output."),
-)
+@output_option(N_("File to write; '-' is standard output."))
 @profile_option
 @flow_options
 @option("--packets", callback=_packets, metavar="A-B", help=N_("Only packets A to B; nothing is folded."))
 @option("--whole", is_flag=True, help=N_("Draw every segment, and fold nothing."))
 @reveal_option
 @budget_options()
-@option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help=N_("Scenario: the seed of its random numbers."),
-)
-@option(
-    "--fault", "faults", metavar="NAME[@N]", multiple=True, help=N_("Scenario: break a rule on purpose. Repeatable.")
-)
+@seed_option(N_("Scenario: the seed of its random numbers."))
+@fault_option
 def command(
     subject: str,
     other: str | None,

@@ -9,9 +9,17 @@ import click
 
 from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, Exit, echo, note, option
-from labkit.cli._grade import class_options, complete_assignments, load, load_pupils, write_platform
+from labkit.cli._grade import (
+    class_options,
+    complete_assignments,
+    feedback_option,
+    load,
+    load_pupils,
+    table_options,
+    write_platform,
+)
 from labkit.cli._output import STANDARD_OUTPUT, write_octets
-from labkit.cli._paths import OUTPUT, PATH, standard_input
+from labkit.cli._paths import PATH, standard_input
 from labkit.errors import InputError, UsageError
 from labkit.i18n import N_, _, listed, ngettext, printable
 from labkit.teach.platforms import names
@@ -19,9 +27,6 @@ from labkit.teach.platforms import names
 if TYPE_CHECKING:
     from labkit.teach.grade.classroom import Grader, Grades, Pupil
     from labkit.teach.grade.task import Result, Task
-
-TABLES = ("text", "csv", "json", "html")
-"""Forms of the table of a class that go to standard output."""
 
 SUFFIXES = {".csv": "csv", ".xlsx": "xlsx", ".json": "json", ".html": "html", ".htm": "html", ".txt": "text"}
 """Forms of the table of a class by the suffix of a file."""
@@ -41,31 +46,13 @@ STANDARD_INPUT = "-"
 @click.argument("assignment", shell_complete=complete_assignments)
 @click.argument("handins", metavar="[HAND-INS]", required=False, type=PATH)
 @class_options()
-@option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    type=OUTPUT,
-    metavar="FILE",
-    help=N_(
+@table_options(
+    N_(
         "Write the table: .csv, .xlsx, .json, .html or .txt. For a platform: the result, or a folder of them. Repeatable."
     ),
+    N_("Form of the table on standard output, or the platform for which one hand-in is graded."),
 )
-@option(
-    "--format",
-    "format_",
-    type=click.Choice([*TABLES, *names()]),
-    default="text",
-    show_default=True,
-    help=N_("Form of the table on standard output, or the platform for which one hand-in is graded."),
-)
-@option(
-    "--feedback",
-    type=PATH,
-    metavar="FOLDER",
-    help=N_("Write a feedback page and text for each student into FOLDER."),
-)
+@feedback_option
 @option("--student", metavar="ID", help=N_("With a platform and --answers: whose hand-in it is."))
 @option(
     "--metadata",

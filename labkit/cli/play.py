@@ -76,7 +76,7 @@ class Outcome:
 @option("--to", type=Target(), metavar="ADDRESS[:PORT]", help=N_("Address of the server.  [default: the lab's server]"))
 @option("--on", "interface", metavar="INTERFACE", help=N_("Play on lo or on a veth of a lab, without making one."))
 @lab_option
-@seed_option
+@seed_option()
 @option("--ipv6", is_flag=True, help=N_("Play an IPv4 scenario over IPv6. Not with --both."))
 @option(
     "--path/--no-path",

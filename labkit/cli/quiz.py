@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import Command, complete_scenarios, echo, note, option
+from labkit.cli._common import Command, complete_scenarios, echo, fault_option, note, option, output_option, seed_option
 from labkit.cli._paths import OUTPUT, standard_input
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, listed, ngettext, printable
@@ -59,13 +59,7 @@ def _complete_formats(_ctx: click.Context, _param: click.Parameter, incomplete: 
     shell_complete=_complete_formats,
     help=N_("md, moodle, gift, qti (Canvas), prairielearn, csv or json.  [default: by the suffix of FILE, else md]"),
 )
-@option(
-    "-o",
-    "--output",
-    type=OUTPUT,
-    metavar="FILE",
-    help=N_("File to write, '-' is standard output; prairielearn: a new folder, or a .zip."),
-)
+@output_option(N_("File to write, '-' is standard output; prairielearn: a new folder, or a .zip."))
 @option(
     "--kinds",
     multiple=True,
@@ -79,16 +73,8 @@ def _complete_formats(_ctx: click.Context, _param: click.Parameter, incomplete: 
     metavar="N",
     help=N_("Ask N questions, of the kinds in turn.  [default: one of each kind]"),
 )
-@option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help=N_("Seed of the scenario and of the choice; the same seed gives the same quiz."),
-)
-@option(
-    "--fault", "faults", metavar="NAME[@N]", multiple=True, help=N_("Scenario: break a rule on purpose. Repeatable.")
-)
+@seed_option(N_("Seed of the scenario and of the choice; the same seed gives the same quiz."))
+@fault_option
 @option(
     "--relative/--raw",
     default=True,

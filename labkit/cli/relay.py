@@ -28,7 +28,7 @@ ARROWS = {"client": "→", "server": "←"}
 )
 @click.argument("scenario", shell_complete=complete_scenarios)
 @lab_option
-@seed_option
+@seed_option()
 @option(
     "--each-connection",
     is_flag=True,

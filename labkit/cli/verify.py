@@ -11,7 +11,17 @@ import click
 
 from labkit.analysis.native import AUTO, ENGINES
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import Command, Exit, format_option, note, option, reveal_option, verdict_code
+from labkit.cli._common import (
+    Command,
+    Exit,
+    format_option,
+    most_option,
+    note,
+    option,
+    output_option,
+    reveal_option,
+    verdict_code,
+)
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.cli._output import write_lines
 from labkit.cli._paths import OUTPUT, PATH, PathType
@@ -42,12 +52,8 @@ MAX_SKIPPED = 3
 @flow_options
 @format_option(*names())
 @reveal_option
-@option(
-    "-o",
-    "--output",
-    type=OUTPUT,
-    metavar="FILE",
-    help=N_("Write the report to FILE; for --format html and several captures, to a folder with a page for each."),
+@output_option(
+    N_("Write the report to FILE; for --format html and several captures, to a folder with a page for each.")
 )
 @option(
     "--annotate",
@@ -83,14 +89,7 @@ MAX_SKIPPED = 3
 )
 @option("-v", "--verbose", is_flag=True, help=N_("Text: show notes in full, and figures for each conversation."))
 @option("-q", "--quiet", is_flag=True, help=N_("Text: show the verdict only; for several captures, their table."))
-@option(
-    "--most",
-    type=click.IntRange(min=0),
-    default=5,
-    show_default=True,
-    metavar="N",
-    help=N_("Text: show at most N findings of each rule in full; 0 shows all."),
-)
+@most_option(5, N_("Text: show at most N findings of each rule in full; 0 shows all."))
 def command(
     captures: tuple[str, ...],
     format_: str,

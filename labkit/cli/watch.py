@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from labkit.cli._common import Command, echo, format_option, note, option, verdict_code
+from labkit.cli._common import Command, echo, format_option, most_option, note, option, verdict_code
 from labkit.cli._follow import Follower
 from labkit.cli._live import allow_interface_option, for_option, lab_option
 from labkit.cli._paths import OUTPUT
@@ -35,14 +35,7 @@ if TYPE_CHECKING:
 @option("--capture", type=OUTPUT, metavar="FILE", help=N_("Write the packets to FILE."))
 @option("--segments", is_flag=True, help=N_("Text: print every segment too, with the states of both ends."))
 @option("-v", "--verbose", is_flag=True, help=N_("Print notes too; without it they are only counted."))
-@option(
-    "--most",
-    type=click.IntRange(min=0),
-    default=20,
-    show_default=True,
-    metavar="N",
-    help=N_("Text: print at most N findings of each rule, and count the others; 0 prints all."),
-)
+@most_option(20, N_("Text: print at most N findings of each rule, and count the others; 0 prints all."))
 @allow_interface_option(_("Watch this interface even if it is neither loopback nor veth."))
 @report_options
 @format_option("text", "jsonl")

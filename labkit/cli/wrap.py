@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from labkit.cli._build import note_built, write
-from labkit.cli._common import Command, complete_formats, option, seed_option
-from labkit.cli._paths import OUTPUT, PathType, standard_input
+from labkit.cli._common import Command, complete_formats, option, output_option, seed_option
+from labkit.cli._paths import PathType, standard_input
 from labkit.errors import InputError, UsageError
 from labkit.i18n import N_, _, printable, unreadable
 
@@ -38,13 +38,7 @@ class Payload(PathType):
     ),
 )
 @click.argument("payloads", nargs=-1, metavar="PAYLOADS...", type=Payload())
-@option(
-    "-o",
-    "--output",
-    type=OUTPUT,
-    metavar="FILE",
-    help=N_("File to write; '-' is standard output.  [default: payloads.pcapng or payloads.pcap]"),
-)
+@output_option(N_("File to write; '-' is standard output.  [default: payloads.pcapng or payloads.pcap]"))
 @option("--client", metavar="ADDRESS[:PORT]", help=N_("The client's address and port."))
 @option("--server", metavar="ADDRESS[:PORT]", help=N_("The server's address and port."))
 @option("--vlan", metavar="ID", multiple=True, help=N_("VLAN tag of each frame. Repeatable, the outer tag first."))
@@ -64,7 +58,7 @@ class Payload(PathType):
     multiple=True,
     help=N_("Any other key of a scenario, such as path.rtt=30ms or client.window_scale=7. Repeatable."),
 )
-@seed_option
+@seed_option()
 @option(
     "--format",
     "format_",
