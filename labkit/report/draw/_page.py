@@ -5,15 +5,16 @@ Its Content-Security-Policy forbids everything but the style and the script in t
 
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from typing import NamedTuple
 
 from labkit import __version__
 from labkit.analysis.rule import Severity
 from labkit.i18n import _, aside, language
-from labkit.report.draw import _svg
+from labkit.report.draw import Draw, DrawOptions, _svg
 from labkit.report.draw._conversation import Arrow, Conversation
 from labkit.report.draw._folding import Fold, Part, folded
 from labkit.report.draw._ladder_svg import WIDTH, Ladder, draw, faults_of, ladder_of
@@ -177,13 +178,31 @@ def piece(ladder: Ladder, parts: Iterable[Part], *, head: bool) -> str:
     return _svg.inline(WIDTH, height, drawn, title=title)
 
 
-def picture_page(
-    title: str, heading: str, pictures: Iterable[tuple[str, float, float, Iterable[str]]]
-) -> Iterator[str]:
-    """Yield a page of pictures. Each has a caption, a width, a height and elements of SVG."""
-    body = [f'<header>{tag("h1", text_of(heading))}</header><main id="main">']
-    for caption, width, height, parts in pictures:
-        drawn = _svg.inline(width, height, parts, title=caption)
+class Drawing(NamedTuple):
+    """A picture that is one drawing."""
+
+    title: str
+    caption: str
+    """What stands below it on a page."""
+    width: float
+    height: float
+    parts: Iterable[str]
+    """Elements of SVG."""
+
+
+def drawing_formats(drawn: Callable[[Subject, DrawOptions], Drawing]) -> dict[str, Draw]:
+    """The formats `svg` and `html` of a picture that is one drawing."""
+
+    def svg(subject: Subject, options: DrawOptions) -> Iterator[str]:
+        title, _caption, width, height, parts = drawn(subject, options)
+        yield _svg.document(width, height, parts, title=title, style=_svg.style())
+
+    def html(subject: Subject, options: DrawOptions) -> Iterator[str]:
+        title, caption, width, height, parts = drawn(subject, options)
+        picture = _svg.inline(width, height, parts, title=caption)
         # A picture is wider than a narrow window: the keyboard moves it too.
-        body.append(tag("figure", f"{drawn}{tag('figcaption', text_of(caption))}", tabindex=0))
-    yield from document(title, [*body, "</main>"])
+        figure = tag("figure", f"{picture}{tag('figcaption', text_of(caption))}", tabindex=0)
+        heading = tag("h1", text_of(subject.title))
+        yield from document(title, [f'<header>{heading}</header><main id="main">', figure, "</main>"])
+
+    return {"svg": svg, "html": html}

@@ -12,7 +12,7 @@ from labkit.i18n import N_, _, printable
 from labkit.packet.seen import Seen
 from labkit.report.draw import DrawOptions, _svg
 from labkit.report.draw._conversation import Arrow
-from labkit.report.draw._page import picture_page
+from labkit.report.draw._page import Drawing, drawing_formats
 from labkit.report.draw._subject import Subject
 from labkit.tcp.notation import format_option
 from labkit.tcp.options import Nop
@@ -113,18 +113,9 @@ def _rows(seg: Seen, data: bytes, arrow: Arrow | None) -> Iterator[list[Field]]:
         yield [Field(_("data"), 32, _("{n} bytes").format(n=seg.len), "length")]
 
 
-def svg(subject: Subject, options: DrawOptions) -> Iterator[str]:
-    """Draw the header."""
+def _drawing(subject: Subject, options: DrawOptions) -> Drawing:
     found = header(subject, options.packet)
-    height = TOP + ROW * len(found.rows) + 24
-    yield _svg.document(WIDTH, height, _drawn(found), title=found.title, style=_svg.style())
-
-
-def html(subject: Subject, options: DrawOptions) -> Iterator[str]:
-    """Draw the header on a page."""
-    found = header(subject, options.packet)
-    height = TOP + ROW * len(found.rows) + 24
-    yield from picture_page(found.title, subject.title, [(found.title, WIDTH, height, _drawn(found))])
+    return Drawing(found.title, found.title, WIDTH, TOP + ROW * len(found.rows) + 24, _drawn(found))
 
 
 def _drawn(found: Header) -> Iterator[str]:
@@ -183,4 +174,4 @@ def _cell(field: Field, wrong: dict[str, str]) -> list[str]:
     return shown
 
 
-FORMATS = {"svg": svg, "html": html, "terminal": terminal}
+FORMATS = {**drawing_formats(_drawing), "terminal": terminal}

@@ -8,7 +8,7 @@ from labkit.i18n import N_, _
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.seen import ABSENT
 from labkit.report.draw import DrawOptions, _svg
-from labkit.report.draw._page import picture_page
+from labkit.report.draw._page import Drawing, drawing_formats
 from labkit.report.draw._subject import Subject
 
 SUMMARY = N_("the seven layers over the bytes of a packet: --packets N")
@@ -63,21 +63,8 @@ def layers(subject: Subject, packet: int | None) -> tuple[str, list[Layer]]:
     return _("{name}, packet {n}: layers").format(name=subject.title, n=frame.number), found
 
 
-def svg(subject: Subject, options: DrawOptions) -> Iterator[str]:
-    """Draw the layers of a packet."""
+def _drawing(subject: Subject, options: DrawOptions) -> Drawing:
     title, found = layers(subject, options.packet)
-    height, parts = _drawn(title, found)
-    yield _svg.document(WIDTH, height, parts, title=title, style=_svg.style())
-
-
-def html(subject: Subject, options: DrawOptions) -> Iterator[str]:
-    """Draw the layers on a page."""
-    title, found = layers(subject, options.packet)
-    height, parts = _drawn(title, found)
-    yield from picture_page(title, subject.title, [(title, WIDTH, height, parts)])
-
-
-def _drawn(title: str, found: list[Layer]) -> tuple[float, list[str]]:
     parts = [_svg.label(16, 28, title, "ink title")]
     y = TOP
     for layer, colour in zip(found, COLOURS, strict=True):
@@ -94,7 +81,7 @@ def _drawn(title: str, found: list[Layer]) -> tuple[float, list[str]]:
             parts.append(_svg.label(AT + 14, line, octets, "ink small"))
             parts.append(_svg.label(AT + 350, line, text, "muted small"))
         y += height + GAP
-    return y + 6, parts
+    return Drawing(title, title, WIDTH, y + 6, parts)
 
 
 def _lines(layer: Layer) -> Iterator[tuple[str, str, str]]:
@@ -110,4 +97,4 @@ def _lines(layer: Layer) -> Iterator[tuple[str, str, str]]:
         yield "", _("this segment carries no data"), ""
 
 
-FORMATS = {"svg": svg, "html": html}
+FORMATS = drawing_formats(_drawing)

@@ -11,7 +11,7 @@ from labkit.i18n import N_, _
 from labkit.report.draw import DrawOptions, _svg
 from labkit.report.draw._conversation import CLIENT, SERVER, Conversation
 from labkit.report.draw._ladder_layout import first_states, layout
-from labkit.report.draw._page import picture_page
+from labkit.report.draw._page import Drawing, drawing_formats
 from labkit.report.draw._subject import Subject
 from labkit.tcp.state import TRANSITIONS, Event, State
 
@@ -122,16 +122,9 @@ def _taken(both: tuple[list[Step], list[Step]]) -> dict[tuple[State, State], lis
     return found
 
 
-def svg(subject: Subject, options: DrawOptions) -> Iterator[str]:  # noqa: ARG001 - every picture takes options
-    """Draw the diagram with the ways of the first conversation."""
+def _drawing(subject: Subject, options: DrawOptions) -> Drawing:  # noqa: ARG001 - every picture takes options
     title = _("{name}: states").format(name=subject.title)
-    yield _svg.document(WIDTH, HEIGHT, _diagram(subject), title=title, style=_svg.style())
-
-
-def html(subject: Subject, options: DrawOptions) -> Iterator[str]:  # noqa: ARG001 - every picture takes options
-    """Draw the diagram on a page."""
-    title = _("{name}: states").format(name=subject.title)
-    yield from picture_page(title, subject.title, [(_(SUMMARY), WIDTH, HEIGHT, _diagram(subject))])
+    return Drawing(title, _(SUMMARY), WIDTH, HEIGHT, _diagram(subject))
 
 
 def _diagram(subject: Subject) -> Iterator[str]:
@@ -275,4 +268,4 @@ def dot(subject: Subject, options: DrawOptions) -> Iterator[str]:  # noqa: ARG00
     yield "}"
 
 
-FORMATS = {"svg": svg, "html": html, "terminal": terminal, "mermaid": mermaid, "dot": dot}
+FORMATS = {**drawing_formats(_drawing), "terminal": terminal, "mermaid": mermaid, "dot": dot}
