@@ -219,7 +219,7 @@ class Reader(ABC):
             self.damage = Damage(f"{trouble}{_('; ')}{message}" if trouble else message, at, cut=True)
         self.close()
 
-    def _invalid(self, at: int, reason: str, packet: int = 0) -> None:
+    def _invalid(self, at: int, reason: str, packet: int) -> None:
         """The record at `at`, which is packet number `packet` (0: not a packet), makes no sense."""
         what = _("packet {packet} at {where} cannot be read") if packet else _("the block at {where} cannot be read")
         self.damage = Damage(f"{what.format(packet=packet, where=self._where(at))}: {reason}", at, cut=False)

@@ -310,12 +310,12 @@ def note(message: str) -> None:
     echo(f"labkit: {printable(message)}", err=True)
 
 
-def emit_json(value: object, *, indent: int | None = 2) -> None:
-    """Print a value as JSON in UTF-8; `indent=None` gives one line."""
+def emit_json(value: object) -> None:
+    """Print a value as JSON in UTF-8."""
     import json
 
     # `echo` escapes the lone surrogates of a file name that is not UTF-8.
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    text = json.dumps(value, ensure_ascii=False, indent=2)
     click.echo(_clean(text).encode())
 
 

@@ -24,7 +24,7 @@ FORWARDED = (signal.SIGTERM, signal.SIGHUP)
 """Signals that this process sends on to the command. The terminal's signals reach the command directly."""
 
 
-def run_in_new_lab(command: Sequence[str], *, relay: bool = False, offload: bool = False, mtu: int = 1500) -> int:
+def run_in_new_lab(command: Sequence[str], *, relay: bool, offload: bool, mtu: int) -> int:
     """Run a command in a new lab; return its exit code, or 128 plus the number of the signal that ended it.
 
     This process moves into a namespace without any other network. LinkError if the lab cannot be made or the command

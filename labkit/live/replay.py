@@ -66,7 +66,7 @@ def check(trace: Trace, to_send: list[Packet], guard: Guard, speed: float | None
         raise LinkError(text.format(n=length / speed, most=guard.seconds, speed=length / guard.seconds + 1))
 
 
-def replay(to_send: list[Packet], links: Mapping[str, Link], tap: Link, speed: float | None = 1.0) -> Iterator[Frame]:
+def replay(to_send: list[Packet], links: Mapping[str, Link], tap: Link, speed: float | None) -> Iterator[Frame]:
     """Send packets through their senders' links; yield every frame that `tap` records, with its comment.
 
     `speed` 2 is twice as fast, None as fast as possible. LinkError if `tap` misses a sent packet.

@@ -95,7 +95,7 @@ def _parts(config: SessionConfig) -> Parts:
 
 @contextmanager
 def open_replay(
-    trace: Trace, guard: Guard, speed: float | None = 1.0, *, lab: str | None = None, interface: str | None = None
+    trace: Trace, guard: Guard, speed: float | None, *, lab: str | None = None, interface: str | None = None
 ) -> Iterator[Iterator[Frame]]:
     """Prepare to send a trace from both ends of a running lab, of a temporary lab, or through one interface.
 

@@ -65,7 +65,7 @@ SYSCTLS = {
 """Kernel settings of each namespace (/proc/sys) that make runs simple and repeatable."""
 
 
-def wire(namespaces: Mapping[str, Namespace], *, offload: bool = False, mtu: int = 1500) -> None:
+def wire(namespaces: Mapping[str, Namespace], *, offload: bool, mtu: int) -> None:
     """Build the network in new namespaces, given by end. LinkError if the system refuses."""
     if not Path("/proc/sys/net/ipv6").is_dir():
         raise LinkError(_("this kernel runs without IPv6, which a lab needs; see ipv6.disable on its command line"))

@@ -59,7 +59,7 @@ def network_at(data: bytes, link: int) -> int | None:
     return at + 2
 
 
-def rewrite(data: bytes, seg: Seen, segment: Segment, *, plain: bool, ident: int | None = None) -> bytes:
+def rewrite(data: bytes, seg: Seen, segment: Segment, *, plain: bool, ident: int | None) -> bytes:
     """The frame with another segment, and with another IPv4 identification unless `ident` is None.
 
     `seg` is what `data` was decoded to, `plain` whether lengths may change: the datagram is in no tunnel. ValueError if they

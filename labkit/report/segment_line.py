@@ -34,7 +34,7 @@ def segment_text(row: Row, *, window: bool = False, controls: int = CONTROLS) ->
     return " ".join(words)
 
 
-def start_of_segment(sender: int, ctl: int, controls: int = CONTROLS) -> str:
+def start_of_segment(sender: int, ctl: int, controls: int) -> str:
     """The arrow and the control bits, up to the column of the numbers."""
     return f"{ARROWS[sender]} {control_names(ctl):<{controls}} "
 

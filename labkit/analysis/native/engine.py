@@ -40,8 +40,6 @@ LARGE_FOR_PACKED = 1 << 16
 """The same for the library of a wheel, which takes as long to load as some hundred packets to interpret."""
 LARGE_ENOUGH_TO_COMPILE = 1 << 25
 """The same as LARGE for code that must be compiled first."""
-LARGE_FOR_SHARDS = 1 << 24
-"""Octets of a capture from which several threads judge it: each needs tables of its own, which take a while to make."""
 LARGE_TO_DIVIDE = 1 << 25
 """Octets of a capture from which more than two threads are faster: each needs tables of its own, which take a while to make."""
 SMALL = 1 << 20

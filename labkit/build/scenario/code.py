@@ -37,7 +37,7 @@ AS_TEXT = (IPv4Address, IPv6Address, IPv4Network, IPv6Network, Path)
 """Types of values that a scenario's file has as text."""
 
 
-def source_of(values: Mapping[str, Any], folder: Path | None = None) -> Source:
+def source_of(values: Mapping[str, Any], folder: Path | None) -> Source:
     """The source of a scenario that is given as values. `folder` holds the files that it names."""
     if not isinstance(values, Mapping):
         raise ScenarioError(

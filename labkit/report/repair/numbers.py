@@ -308,7 +308,7 @@ def belonging(records: Sequence[Record]) -> list[int]:
     return found
 
 
-def renumber(records: Sequence[Record], wrong: Collection[int] = (), wrong_seq: Collection[int] = ()) -> list[Segment]:
+def renumber(records: Sequence[Record], wrong: Collection[int], wrong_seq: Collection[int]) -> list[Segment]:
     """The segments of a conversation's records with numbers that follow from each other, in the same order.
 
     `wrong` and `wrong_seq`: positions of records whose ACK or sequence number is known to be wrong, although it stands for

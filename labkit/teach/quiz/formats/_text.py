@@ -18,7 +18,7 @@ def attribute(content: str) -> str:
     return html.escape(content)
 
 
-def html_stem(question: Question, about: str = "") -> str:
+def html_stem(question: Question, about: str) -> str:
     """The question with its figure as HTML; `about` is a paragraph in HTML before it."""
     figure = f"<pre>{html_lines(question)}</pre>" if question.figure else ""
     return f"{f'<p>{about}</p>' if about else ''}<p>{escape(question.stem)}</p>{figure}"
