@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from importlib import import_module
-from pkgutil import iter_modules
 
 from labkit.build.faults.base import Fault
 from labkit.build.trace import Injected, Record, Trace
 from labkit.errors import UsageError
 from labkit.i18n import _, nearest
+from labkit.modules import modules_in
 from labkit.tcp import options as opt
 from labkit.tcp.notation import format_option, format_segment
 from labkit.tcp.segment import control_names
@@ -29,7 +29,7 @@ from labkit.tcp.segment import control_names
 @cache
 def faults() -> tuple[Fault, ...]:
     """All faults, sorted by the codes of their rules."""
-    modules = (import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__))
+    modules = (import_module(f"{__name__}.{name}") for name in modules_in(__path__))
     found = (fault for module in modules for fault in getattr(module, "FAULTS", ()))
     return tuple(sorted(found, key=lambda fault: (fault.code, fault.name)))
 

@@ -14,7 +14,7 @@ from labkit import __version__
 from labkit.i18n import _, aside, cut, listed, padded, printable, width
 from labkit.report.formats.csv import FORMULA_STARTS
 from labkit.teach.grade.classroom import Grades, Row
-from labkit.teach.grade.task import Mistake, PartResult, Result, points_text
+from labkit.teach.grade.task import Mistake, Result, points_text
 from labkit.teach.grade.xlsx import Sheet, workbook
 
 
@@ -130,7 +130,7 @@ def result_record(result: Result) -> dict[str, Any]:
         "status": result.status,
         "points": result.points,
         "of": result.of,
-        "parts": [_part(part) for part in result.parts],
+        "parts": [asdict(part) for part in result.parts],
         "mistakes": [
             {
                 "part": each.part,
@@ -149,18 +149,6 @@ def result_record(result: Result) -> dict[str, Any]:
         "conversation": result.conversation,
         "packets": result.packets,
         "runs": [asdict(run) for run in result.runs],
-    }
-
-
-def _part(part: PartResult) -> dict[str, Any]:
-    return {
-        "name": part.name,
-        "points": part.points,
-        "of": part.of,
-        "reason": part.reason,
-        "packet": part.packet,
-        "bonus": part.bonus,
-        "penalty": part.penalty,
     }
 
 
