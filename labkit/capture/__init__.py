@@ -19,7 +19,17 @@ from io import TextIOBase
 from os import PathLike
 from typing import TYPE_CHECKING, BinaryIO
 
-from labkit.capture.base import MAX_PACKET_OCTETS, Damage, Description, Format, Frame, Interface, Reader, Writer
+from labkit.capture.base import (
+    MAX_PACKET_OCTETS,
+    Damage,
+    Description,
+    Format,
+    Frame,
+    Interface,
+    Reader,
+    Writer,
+    lacking,
+)
 from labkit.capture.memory import Frames, FramesReader, frames_of
 from labkit.capture.source import Source
 from labkit.errors import CaptureError, UsageError
@@ -43,6 +53,7 @@ __all__ = [
     "formats",
     "frames_of",
     "is_capture",
+    "lacking",
     "open_again",
     "open_capture",
 ]

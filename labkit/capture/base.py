@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, ClassVar, NamedTuple, Self
 
 from labkit.capture.source import Source
-from labkit.errors import CaptureError
+from labkit.errors import CaptureError, LabkitError, UsageError
 from labkit.i18n import _
 
 if TYPE_CHECKING:
@@ -57,6 +57,13 @@ class Damage(NamedTuple):
     """True if the file ends too early, False if its contents make no sense, or labkit did not read on."""
     kind: str = "damaged"
     """The kind of the limit that tells of it (`labkit.analysis.limits`)."""
+
+
+def lacking(message: str, damage: Damage | None) -> LabkitError:
+    """The error where a capture does not have what a caller looks for, which may stand in what could not be read."""
+    if damage is None:
+        return UsageError(message)
+    return (UsageError if damage.cut else CaptureError)(f"{message}{_('; ')}{damage.message}")
 
 
 class Interface(NamedTuple):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from labkit.analysis.rule import Severity
     from labkit.analysis.verifier import Verdict
+    from labkit.capture.base import Damage
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -246,6 +247,11 @@ class CommandGroup(Command, click.Group):
     """A command with subcommands."""
 
 
+def damage_code(*damages: "Damage | None") -> Exit:
+    """The exit code of a command that has read captures. One that merely ends too early is not an error."""
+    return Exit.UNREADABLE if any(each is not None and not each.cut for each in damages) else Exit.OK
+
+
 def verdict_code(verdict: "Verdict", fail_on: "Severity", *, allow_empty: bool = False) -> Exit:
     """The exit code of one verdict. A capture that merely ends too early has that of the packets before.
 
@@ -253,7 +259,7 @@ def verdict_code(verdict: "Verdict", fail_on: "Severity", *, allow_empty: bool =
     """
     if verdict.crashed:
         return Exit.INTERNAL
-    unreadable = verdict.error is not None or (verdict.damage is not None and not verdict.damage.cut)
+    unreadable = verdict.error is not None or damage_code(verdict.damage)
     if unreadable and verdict.known_outcome != "unreadable":
         return Exit.UNREADABLE
     outcome = verdict.outcome(fail_on)

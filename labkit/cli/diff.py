@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import Command, Exit, echo, emit_json, format_option, note, option
+from labkit.cli._common import Command, Exit, damage_code, echo, emit_json, format_option, note, option
 from labkit.cli._paths import OUTPUT, PATH
 from labkit.i18n import N_, _, ngettext, printable
 
@@ -84,10 +84,8 @@ def command(a: str, b: str | None, late_by: int, annotate: str | None, format_: 
     else:
         for line in render(difference):
             echo(line)
-    damaged = [trace.origin.damage for trace in traces if trace.origin is not None and trace.origin.damage is not None]
-    if any(not each.cut for each in damaged):
-        return Exit.UNREADABLE
-    return Exit.FINDINGS if difference.differs else Exit.OK
+    damaged = damage_code(*(trace.origin.damage for trace in traces if trace.origin is not None))
+    return damaged or (Exit.FINDINGS if difference.differs else Exit.OK)
 
 
 def _read(path: str, budget: "Budget") -> "Trace":

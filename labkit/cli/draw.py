@@ -13,7 +13,9 @@ from click.shell_completion import CompletionItem
 from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import (
     Command,
+    Exit,
     complete_scenarios,
+    damage_code,
     fault_option,
     note,
     option,
@@ -41,7 +43,7 @@ from labkit.report.draw import (
 if TYPE_CHECKING:
     from labkit.analysis.verifier import Verdict
     from labkit.build.trace import Trace
-    from labkit.capture import Reader
+    from labkit.capture import Damage, Reader
     from labkit.capture.budget import Budget
     from labkit.report.draw._subject import Opener, Subject
 
@@ -118,7 +120,7 @@ def command(
     seed: int,
     faults: tuple[str, ...],
     **others: Any,
-) -> None:
+) -> int:
     """Draw the conversations of a capture or a scenario.
 
     CAPTURE is a pcap or pcapng file; '-' is standard input. SCENARIO is the name of a shipped scenario, a .yaml file, or a
@@ -138,30 +140,31 @@ def command(
             return revealed(verify_capture(capture, profile), reveal)
 
     wanted, budget = flow_filter(others), capture_budget(others)
+    readings: Readings | None = None
     if other is not None or is_capture(subject):
         few = not needs_all(what)
         linked = few and chosen == "html"
         judged = verdict_of if linked or not few else None
+        readings = Readings(subject, other, budget)
         drawn = of_capture(
-            subject,
+            readings,
             judged,
             wanted,
             packets,
             few=few,
             linked=linked,
-            budget=budget,
-            other=other,
             count=conversations_of(what),
         )
         if faults or seed:
             raise UsageError(_("--seed and --fault need a scenario, not a capture"))
     else:
         drawn = _of_scenario(subject, verdict_of, seed, faults, wanted=wanted, packets=packets)
-        _check_any(subject, drawn, wanted, packets)
+        _check_any(subject, drawn, wanted, packets, None)
     options = DrawOptions(whole=whole or packets is not None, packet=packets[0] if packets else None)
     _write(draw(drawn, options), chosen, output)
     if output not in (None, "-"):
         note(_("{file}: {what} of {name} as {format}").format(file=output, what=what, name=subject, format=chosen))
+    return readings.conclude() if readings is not None else Exit.OK
 
 
 def _format(what: str, format_: str | None, output: str | None) -> str:
@@ -188,33 +191,60 @@ def is_capture(subject: str) -> bool:
     return subject == "-" or suffix in CAPTURES or Path(subject).exists()
 
 
+class Readings:
+    """Opens a capture, or two as one, as often as it is read, and remembers why it could not be read to its end."""
+
+    def __init__(self, path: str, other: str | None = None, budget: "Budget | None" = None) -> None:
+        """`path` may be standard input; then it is read now, and so are two captures. `budget` bounds each reading."""
+        self.path = path
+        self._budget = budget
+        self._readers: list[Reader] = []
+        self._damages: list[Damage] = []
+        self._octets = _standard_input() if path == "-" and other is None else None
+        if other is not None:
+            self._octets, self._damages = _joined(path, other)
+
+    def __call__(self) -> "Reader":
+        """Open it once more."""
+        from labkit.capture import open_capture
+        from labkit.capture.budget import Meter
+
+        source = self.path if self._octets is None else BytesIO(self._octets)
+        reader = open_capture(source, Meter(self._budget) if self._budget else None)
+        self._readers.append(reader)
+        return reader
+
+    @property
+    def damage(self) -> "Damage | None":
+        """Why one of the readings did not reach the end. The beginning of a capture may have been enough."""
+        return next(filter(None, (each.damage or each.spent() for each in self._readers)), None)
+
+    def conclude(self) -> Exit:
+        """Say why the picture ends where it does; return the exit code."""
+        damage = self.damage
+        if damage is not None:
+            note(_("{capture}: {message}; drawn up to there").format(capture=self.path, message=damage.message))
+        return damage_code(damage, *self._damages)
+
+
 def of_capture(
-    subject: str,
+    opener: Readings,
     verdict_of: "Callable[[Opener], Verdict] | None",
     wanted: Any,
     packets: tuple[int, int] | None = None,
     *,
     few: bool = False,
     linked: bool = False,
-    budget: "Budget | None" = None,
-    other: str | None = None,
     count: int | None = None,
 ) -> "Subject":
-    """The conversations of a capture, or of standard input; UsageError if nothing of it is selected.
+    """The conversations of a capture; UsageError if nothing of it is selected.
 
     `few` reads only the beginning of a capture, if what is selected is there. With `linked`, there is a verdict if a ladder can
-    show the whole conversation; without compiled code, if the capture has at most MAX_LINKED packets. `budget` bounds each time
-    that it is read. `other` is a capture at the other end, `count` the most conversations.
+    show the whole conversation; without compiled code, if the capture has at most MAX_LINKED packets. `count` is the most
+    conversations.
     """
     from labkit.analysis.native.engine import feed_of
-    from labkit.capture import open_capture
-    from labkit.capture.budget import Meter
     from labkit.report.draw import _subject
-
-    octets = _standard_input() if subject == "-" and other is None else _joined(subject, other) if other else None
-
-    def opener() -> "Reader":
-        return open_capture(subject if octets is None else BytesIO(octets), Meter(budget) if budget else None)
 
     if linked:
         with opener() as capture:
@@ -225,7 +255,7 @@ def of_capture(
     verdict = verdict_of(opener) if verdict_of and not linked else None
     for most in (_subject.MAX_FRAMES,) if whole else (FEW, _subject.MAX_FRAMES):
         drawn = _subject.of_capture(
-            subject,
+            opener.path,
             opener,
             verdict,
             wanted=wanted,
@@ -237,25 +267,30 @@ def of_capture(
         )
         if drawn.conversations:
             break
-    if drawn.damage:
-        note(_("{capture}: {message}; drawn up to there").format(capture=subject, message=drawn.damage))
-    _check_any(subject, drawn, wanted, packets)
+    _check_any(opener.path, drawn, wanted, packets, opener.damage)
     return drawn
 
 
-def _check_any(name: str, drawn: "Subject", wanted: Any, packets: tuple[int, int] | None) -> None:
-    """UsageError if nothing is selected."""
+def _check_any(
+    name: str, drawn: "Subject", wanted: Any, packets: tuple[int, int] | None, damage: "Damage | None"
+) -> None:
+    """UsageError if nothing is selected, or CaptureError if that may stand in what could not be read."""
+    from labkit.capture import lacking
+
     if not drawn.conversations and wanted is not None:
-        raise UsageError(_("{capture}: there is no conversation {what}").format(capture=name, what=wanted))
+        raise lacking(_("{capture}: there is no conversation {what}").format(capture=name, what=wanted), damage)
     if not drawn.conversations and packets is not None:
-        raise UsageError(_("{capture}: there is no TCP segment in these packets").format(capture=name))
+        raise lacking(_("{capture}: there is no TCP segment in these packets").format(capture=name), damage)
 
 
-def _joined(*paths: str) -> bytes:
-    """Captures at several points as one capture, with an interface for each. UsageError if one has several itself."""
+def _joined(*paths: str) -> "tuple[bytes, list[Damage]]":
+    """Captures at several points as one capture, with an interface for each, and why they could not be read to their end.
+
+    UsageError if one has several interfaces itself.
+    """
     from labkit.capture import create, open_capture
 
-    frames, interfaces, room = [], [], MAX_STREAM
+    frames, interfaces, damages, room = [], [], [], MAX_STREAM
     names: dict[str, str] = {}
     for number, path in enumerate(paths):
         if path == "-":
@@ -276,6 +311,7 @@ def _joined(*paths: str) -> bytes:
             interfaces.append(capture.interfaces[0])
             names |= capture.names
             if capture.damage:
+                damages.append(capture.damage)
                 note(_("{capture}: {message}; drawn up to there").format(capture=path, message=capture.damage.message))
     target = BytesIO()
     with create(
@@ -286,7 +322,7 @@ def _joined(*paths: str) -> bytes:
         for frame in sorted(frames, key=lambda each: each.time):
             wirelen = max(frame.wirelen, len(frame.data))
             out.write(frame.time, frame.data, wirelen=wirelen, comments=frame.comments, interface=frame.interface)
-    return target.getvalue()
+    return target.getvalue(), damages
 
 
 def _standard_input() -> bytes:

@@ -10,7 +10,18 @@ import click
 from click.shell_completion import CompletionItem
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import Command, complete_scenarios, echo, fault_option, note, option, output_option, seed_option
+from labkit.cli._common import (
+    Command,
+    Exit,
+    complete_scenarios,
+    damage_code,
+    echo,
+    fault_option,
+    note,
+    option,
+    output_option,
+    seed_option,
+)
 from labkit.cli._paths import OUTPUT, standard_input
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, listed, ngettext, printable
@@ -102,7 +113,7 @@ def command(
     capture: str | None,
     list_kinds: bool,
     **others: Any,
-) -> None:
+) -> int:
     """Write a quiz about a scenario or a capture, with its answers.
 
     SCENARIO is the name of a shipped scenario, a .yaml file, or a hand-written trace (.pkt); CAPTURE is a pcap or pcapng file,
@@ -114,7 +125,7 @@ def command(
 
     if list_kinds:
         _list()
-        return
+        return Exit.OK
     if subject is None:
         raise UsageError(_("missing SCENARIO or CAPTURE; 'labkit scenarios' lists the shipped scenarios"))
     chosen = _format(format_, output)
@@ -133,6 +144,7 @@ def command(
     if capture is not None:
         _write_capture(capture, student)
     _write(Quiz(printable(title)[:MAX_NAME], drawn.questions, seed, _small(student), name), chosen, output)
+    return damage_code(about.damage)
 
 
 def _list() -> None:

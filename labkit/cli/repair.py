@@ -6,7 +6,7 @@ import click
 
 from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._build import refuse_terminal
-from labkit.cli._common import Command, Exit, echo, emit_json, format_option, note, option
+from labkit.cli._common import Command, Exit, damage_code, echo, emit_json, format_option, note, option
 from labkit.cli._paths import OUTPUT, PATH
 from labkit.i18n import N_, _, ngettext, printable
 
@@ -58,10 +58,8 @@ def command(capture: str, output: str, completeness: str | None, format_: str, *
         emit_json(_record(capture, output, repaired))
     else:
         _print(capture, output, repaired)
-    if damage is not None and not damage.cut:
-        return Exit.UNREADABLE
     outcome = repaired.verdict.outcome()
-    return Exit.FINDINGS if outcome in ("fail", "not-judged") else Exit.OK
+    return damage_code(damage) or (Exit.FINDINGS if outcome in ("fail", "not-judged") else Exit.OK)
 
 
 def _headline(capture: str, output: str, repaired: "Repaired") -> str:

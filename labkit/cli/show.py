@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from labkit.cli._budget import budget_options, capture_budget
-from labkit.cli._common import Command, Exit, echo, format_option, is_coloured, note, option, profile_option
+from labkit.cli._common import Command, damage_code, echo, format_option, is_coloured, note, option, profile_option
 from labkit.cli._flow_filter import flow_filter, flow_options
 from labkit.cli._paths import PATH
-from labkit.errors import UsageError
 from labkit.i18n import N_, _
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
     segment with relative numbers. The states are those of RFC 9293 after the segment has arrived. With --profile document,
     they stand where the tables of the introductory text have them, under its names.
     """
-    from labkit.capture import open_capture
+    from labkit.capture import lacking, open_capture
     from labkit.capture.budget import Meter
     from labkit.report.conversation_table import TableStyle
 
@@ -62,14 +61,14 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
             if meter.over():
                 break
         damage = reader.damage or reader.spent()
+        if not first and wanted is not None:
+            raise lacking(_("{capture}: there is no conversation {what}").format(capture=capture, what=wanted), damage)
         if damage is not None:
             text = _("{capture}: {message}; shown up to there")
             note(text.format(capture=capture, message=damage.message))
-        elif not first and wanted is not None:
-            raise UsageError(_("{capture}: there is no conversation {what}").format(capture=capture, what=wanted))
         elif not first:
             note(_("{capture}: there is no TCP segment in it").format(capture=capture))
-        return Exit.UNREADABLE if damage is not None and not damage.cut else Exit.OK
+        return damage_code(damage)
 
 
 def _table(
@@ -97,7 +96,7 @@ def _table(
 def _page(capture: str, wanted: "FlowFilter | None", budget: "Budget") -> int:
     """Print a page with the conversations as pictures and as tables."""
     from labkit.analysis.native.engine import verify_capture
-    from labkit.cli.draw import of_capture
+    from labkit.cli.draw import Readings, of_capture
     from labkit.report.draw import LADDER, DrawOptions, conversations_of, picture
 
     def counted(opener: "Opener") -> "Verdict":
@@ -105,7 +104,8 @@ def _page(capture: str, wanted: "FlowFilter | None", budget: "Budget") -> int:
         with opener() as reader:
             return replace(verify_capture(reader), findings=[])
 
-    subject = of_capture(capture, None if wanted else counted, wanted, budget=budget, count=conversations_of(LADDER))
+    readings = Readings(capture, budget=budget)
+    subject = of_capture(readings, None if wanted else counted, wanted, count=conversations_of(LADDER))
     for line in picture(LADDER, "html")(subject, DrawOptions()):
         echo(line)
-    return Exit.OK
+    return readings.conclude()

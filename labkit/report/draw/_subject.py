@@ -49,8 +49,6 @@ class Subject:
     """Packets that were read for ladders."""
     cut: bool = False
     """Whether the capture has more packets."""
-    damage: str = ""
-    """Why the capture could not be read to its end."""
 
     def names_of(self, conversation: Conversation) -> tuple[str, str]:
         """What both ends are called: the host's name, address and port."""
@@ -106,7 +104,6 @@ def of_capture(
         flows = _by_flow(rows, found, wanted, (first, last), None if packets else count)
         several = len(capture.interfaces) > 1
         found.names = dict(capture.names)
-        found.damage = capture.damage.message if capture.damage else ""
     if several:  # compiled code does not tell points of capture apart
         found.read, found.cut = 0, False
         with opener() as capture:

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import click
 
 from labkit.analysis.flows import segments
-from labkit.capture import Frame, open_capture
+from labkit.capture import Frame, lacking, open_capture
 from labkit.capture.budget import Budget, Meter
 from labkit.errors import UsageError
 from labkit.i18n import N_, _
@@ -50,8 +50,9 @@ def _of_capture(path: str, number: int | None, seg: Seen) -> tuple[bytes, int]:
             if frame.number == number or number is None:
                 return data, frame.link
     if number is None:
-        raise UsageError(_("{path}: there is no TCP segment with data in it").format(path=path))
-    raise UsageError(_("{path}: packet {n} does not exist or is not a TCP segment").format(path=path, n=number))
+        raise lacking(_("{path}: there is no TCP segment with data in it").format(path=path), capture.damage)
+    text = _("{path}: packet {n} does not exist or is not a TCP segment")
+    raise lacking(text.format(path=path, n=number), capture.damage)
 
 
 def _built(seg: Seen) -> tuple[bytes, int]:

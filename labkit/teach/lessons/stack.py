@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from labkit.capture import open_capture
+from labkit.capture import lacking, open_capture
 from labkit.capture.budget import Budget, Meter
-from labkit.errors import UsageError
+from labkit.errors import CaptureError, UsageError
 from labkit.i18n import N_, _, listed
 from labkit.tcp import stacks
 
@@ -48,7 +48,7 @@ def lines(arguments: Sequence[str]) -> Iterator[str]:
                 yield from side(_("server"), server)
         damage = capture.damage
     if not number:
-        raise UsageError(_("{path}: there is no TCP conversation in it").format(path=arguments[0]))
+        raise lacking(_("{path}: there is no TCP conversation in it").format(path=arguments[0]), damage)
     if number > MAX_SHOWN:
         yield _("… and {n} more conversations").format(n=number - MAX_SHOWN)
     if number == MAX_CONVERSATIONS:
@@ -56,4 +56,7 @@ def lines(arguments: Sequence[str]) -> Iterator[str]:
     counts = listed(f"{_(name)} {count}" for name, count in sorted(totals.items()))
     yield _("sides: {counts}").format(counts=counts)
     if damage is not None:
-        yield _("the capture is damaged; its rest was not looked at")
+        text = _("{capture}: {message}; looked at up to there").format(capture=arguments[0], message=damage.message)
+        if not damage.cut:
+            raise CaptureError(text)
+        yield text

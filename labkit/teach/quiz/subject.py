@@ -17,7 +17,7 @@ from labkit.analysis.flows import End
 from labkit.analysis.native.engine import verify_capture
 from labkit.analysis.rule import Severity
 from labkit.analysis.states import Row, flow_of, observe
-from labkit.capture import Frame, open_capture
+from labkit.capture import Damage, Frame, lacking, open_capture
 from labkit.capture.budget import Budget, Meter
 from labkit.capture.memory import Frames
 from labkit.errors import UsageError
@@ -168,6 +168,8 @@ class Subject:
     """What is not asked about, and why."""
     ended: bool = True
     """Whether the capture was read to its end."""
+    damage: Damage | None = None
+    """Why it could not be read to its end."""
 
 
 def subject(title: str, source: str | BinaryIO, *, relative: bool = True, budget: Budget | None = None) -> Subject:
@@ -180,7 +182,7 @@ def subject(title: str, source: str | BinaryIO, *, relative: bool = True, budget
     with open_capture(source, Meter(budget or Budget())) as capture:
         frames = list(islice(capture, MAX_FRAMES + 1))
         damage = capture.damage
-    found = Subject(title)
+    found = Subject(title, damage=damage)
     found.ended = ended = len(frames) <= MAX_FRAMES and damage is None
     if damage is not None:
         found.remarks.append(_("{message}; the questions are about what is before").format(message=damage.message))
@@ -198,8 +200,8 @@ def subject(title: str, source: str | BinaryIO, *, relative: bool = True, budget
         talk.relative = relative and talk.whole
         found.talks.append(talk)
     if not found.talks:
-        reasons = "".join(f"{_('; ')}{each}" for each in found.remarks)
-        raise UsageError(_("{name}: no TCP conversation can be asked about").format(name=title) + reasons)
+        reasons = "".join(f"{_('; ')}{each}" for each in found.remarks if damage is None)
+        raise lacking(_("{name}: no TCP conversation can be asked about").format(name=title) + reasons, damage)
     if relative and not all(each.whole for each in found.talks):
         found.remarks.append(_("numbers are raw where the capture does not show the SYN of both sides"))
     return found
