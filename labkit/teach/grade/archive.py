@@ -13,8 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from itertools import takewhile
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from labkit.errors import InputError
@@ -22,11 +23,13 @@ from labkit.i18n import _, printable, reason_of, unreadable
 from labkit.teach.grade.filetype import is_zip
 
 MAX_ENTRIES = 20_000
-"""Entries of an archive, or files of a folder."""
+"""Entries of an archive, or files and folders of a folder."""
 MAX_FILE = 64 << 20
 """Octets of one hand-in, uncompressed."""
 MAX_NESTED = 2
 """How deep archives may stand in a hand-in."""
+MAX_DEPTH = 8
+"""Folders in folders of an archive, of which the empty ones are found."""
 MAX_NESTED_ENTRIES = 200
 """Entries of an archive that a student made."""
 
@@ -49,7 +52,20 @@ class Entry:
         return printable("/".join(self.parts))
 
 
+class Listing(NamedTuple):
+    """What a folder or an archive holds."""
+
+    files: list[Entry]
+    empty: list[tuple[str, ...]]
+    """The paths of folders that hold neither a file nor a folder, or only what systems leave there."""
+
+
 def files(path: str) -> list[Entry]:
+    """The files of `listing`."""
+    return listing(path).files
+
+
+def listing(path: str) -> Listing:
     """The files of a folder and of the folders below it, or those of a zip archive, or the one file itself, in order.
 
     InputError if there is nothing to read.
@@ -60,7 +76,8 @@ def files(path: str) -> list[Entry]:
     except (OSError, ValueError) as error:
         raise InputError(unreadable(path, error)) from error
     if stat.S_ISDIR(mode):
-        return sorted(_walk(place), key=lambda entry: entry.parts)
+        empty: list[tuple[str, ...]] = []
+        return Listing(sorted(_walk(place, empty), key=lambda entry: entry.parts), sorted(empty))
     if not stat.S_ISREG(mode):
         raise InputError(_("{name}: neither a file nor a folder").format(name=printable(path)))
     try:
@@ -69,25 +86,27 @@ def files(path: str) -> list[Entry]:
     except OSError as error:
         raise InputError(unreadable(path, error)) from error
     if is_zip(head):
-        return list(zip_entries(_open_zip(place, printable(path)), MAX_ENTRIES))
-    return [Entry((place.name,), lambda: _read(place))]
+        archive = _open_zip(place, printable(path))
+        return Listing(list(zip_entries(archive, MAX_ENTRIES)), _empty_folders(archive))
+    return Listing([Entry((place.name,), lambda: _read(place))], [])
 
 
-def _walk(folder: Path) -> Iterator[Entry]:
+def _walk(folder: Path, empty: list[tuple[str, ...]]) -> Iterator[Entry]:
+    """The files of a folder; `empty` gets the empty folders."""
     count = 0
     refused: list[OSError] = []
     for place, folders, names in os.walk(folder, onerror=refused.append):  # which does not follow links to folders
         folders[:] = sorted(each for each in folders if not _is_junk((each,)))
-        for name in (*names, *(each for each in folders if (Path(place) / each).is_symlink())):
+        kept = [each for each in names if not _is_junk((each,))]
+        count += len(kept) + len(folders)
+        if count > MAX_ENTRIES:
+            text = _("{name}: more than {most} files and folders")
+            raise InputError(text.format(name=printable(str(folder)), most=MAX_ENTRIES))
+        if not (kept or folders) and Path(place) != folder:
+            empty.append(Path(place).relative_to(folder).parts)
+        for name in (*kept, *(each for each in folders if (Path(place) / each).is_symlink())):
             path = Path(place) / name
-            parts = path.relative_to(folder).parts
-            if _is_junk(parts):
-                continue
-            count += 1
-            if count > MAX_ENTRIES:
-                text = _("{name}: more than {most} files").format(name=printable(str(folder)), most=MAX_ENTRIES)
-                raise InputError(text)
-            yield Entry(parts, lambda path=path: _read(path))  # type: ignore[misc]
+            yield Entry(path.relative_to(folder).parts, lambda path=path: _read(path))  # type: ignore[misc]
     for error in refused:  # a folder that cannot be read holds the work of a student all the same
         place = os.fsdecode(error.filename)
         if Path(place) == folder:
@@ -140,10 +159,30 @@ def zip_entries(archive: ZipFile, most: int) -> Iterator[Entry]:
     if len(entries) > most:
         raise InputError(_("an archive with more than {most} files").format(most=most))
     for info in sorted(entries, key=lambda each: each.filename):
-        # The parts only name a file in messages and tell whose it is.
-        parts = tuple(part for part in _file_name(info).replace("\\", "/").split("/") if part not in ("", ".", ".."))
+        parts = _parts(info)
         if parts and not _is_junk(parts):
             yield Entry(parts, lambda info=info: _extract(archive, info))  # type: ignore[misc]
+
+
+def _empty_folders(archive: ZipFile) -> list[tuple[str, ...]]:
+    """The folders of an archive that have nothing in them but what systems leave there. InputError if there are too many."""
+    empty: set[tuple[str, ...]] = set()
+    full: set[tuple[str, ...]] = set()
+    for info in archive.infolist():
+        parts = _parts(info)[:MAX_DEPTH]
+        kept = tuple(takewhile(lambda part: not _is_junk((part,)), parts))
+        is_file = kept == parts and not info.is_dir()
+        full |= {kept[:depth] for depth in range(1, len(kept) + is_file)}
+        if kept and not is_file:
+            empty.add(kept)
+        if len(empty) > MAX_ENTRIES:
+            raise InputError(_("an archive with more than {most} folders").format(most=MAX_ENTRIES))
+    return sorted(empty - full)
+
+
+def _parts(info: ZipInfo) -> tuple[str, ...]:
+    """The path of an entry. It only names a file in messages, and tells whose it is."""
+    return tuple(part for part in _file_name(info).replace("\\", "/").split("/") if part not in ("", ".", ".."))
 
 
 def _file_name(info: ZipInfo) -> str:

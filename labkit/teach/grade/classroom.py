@@ -158,6 +158,8 @@ def _row(pupil: Pupil, handin: HandIn | None, prints: list[honesty.Fingerprint],
     if handin is None:
         result = without(task, NOTHING, _("nothing was handed in"))
         return Row(student.id, student.name, student.file, result)
+    if not handin.entries:
+        return Row(student.id, student.name, student.file, nothing_in(task))
     graded = [*_graded(task, handin, grader)]
     result, octets = _counting(task, graded)
     result, late = in_time(result, handin)
@@ -223,6 +225,11 @@ def _counting(task: Task, graded: Sequence[tuple[Result, bytes]]) -> tuple[Resul
         len(others),
     ).format(file=chosen[0].file, n=len(others), others=shown)
     return replace(chosen[0], notes=(text, *chosen[0].notes)), chosen[1]
+
+
+def nothing_in(task: Task) -> Result:
+    """The result of an empty folder."""
+    return without(task, NOTHING, _("nothing was handed in: the folder has no file of the student in it"))
 
 
 def in_time(result: Result, handin: HandIn) -> tuple[Result, str]:

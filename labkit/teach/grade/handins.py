@@ -16,7 +16,7 @@ from unicodedata import normalize
 
 from labkit.errors import InputError
 from labkit.i18n import _, listed, printable
-from labkit.teach.grade.archive import Entry, files
+from labkit.teach.grade.archive import Entry, listing
 from labkit.teach.roster import Student
 
 METADATA = "submission_metadata.yml"
@@ -48,13 +48,16 @@ class HandIn:
 def find(path: str, *, whole: bool = False) -> list[HandIn]:
     """The hand-ins of a folder or an archive, in order; those of one student are together. InputError if it cannot be read.
 
-    `whole`: all that is in a folder is the students', even if it is one folder only.
+    A student whose folder is empty has one too, which has no entry. `whole`: all that is in a folder is the students', even if it
+    is one folder only.
     """
-    entries = files(path)
+    entries, empty = listing(path)
     found: dict[str, HandIn] = {}
-    for handin in _by_layout(entries, Path(path).name, whole=whole and Path(path).is_dir()):
+    for handin in _by_layout(entries, Path(path).name, whole=whole and Path(path).is_dir(), empty=empty):
         known = found.setdefault(handin.owner, handin)
-        if known is not handin:
+        if not known.entries:
+            found[handin.owner] = handin
+        elif known is not handin and handin.entries:
             known.entries += handin.entries
             known.paths += handin.paths
             known.alone = False
@@ -62,43 +65,53 @@ def find(path: str, *, whole: bool = False) -> list[HandIn]:
     return list(found.values())
 
 
-def _by_layout(entries: Sequence[Entry], name: str, *, whole: bool = False) -> Iterator[HandIn]:
+def _by_layout(
+    entries: Sequence[Entry], name: str, *, whole: bool = False, empty: Sequence[tuple[str, ...]] = ()
+) -> Iterator[HandIn]:
     for entry in entries:
         if entry.parts[-1] == METADATA:
-            yield from _gradescope(entry, entries)
+            yield from _gradescope(entry, entries, empty)
             return
-    common = 0 if whole else _common(entries, name)
-    inner = [(entry, entry.parts[common:]) for entry in entries]
-    moodle = sum(MOODLE.fullmatch(parts[0]) is not None for _entry, parts in inner)
-    canvas = sum(len(parts) == 1 and CANVAS.fullmatch(parts[0]) is not None for _entry, parts in inner)
-    for entry, parts in inner:
+    # An empty folder stands where a file could stand.
+    folders = [(*folder, "") for folder in empty]
+    places = [entry.parts for entry in entries] or folders
+    common = 0 if whole else _common(places, name)
+    inner: list[tuple[tuple[str, ...], list[Entry]]] = [(entry.parts[common:], [entry]) for entry in entries]
+    if folders:
+        top = places[0][:common]
+        inner += [(folder[common:] if folder[:common] == top else folder, []) for folder in folders]
+        inner.sort(key=lambda each: each[0])
+    moodle = sum(MOODLE.fullmatch(parts[0]) is not None for parts, _own in inner)
+    canvas = sum(len(parts) == 1 and CANVAS.fullmatch(parts[0]) is not None for parts, _own in inner)
+    for parts, own in inner:
         match = MOODLE.fullmatch(parts[0]) if moodle else None
         if match is not None:
+            keys = (match["owner"], match["id"])
             inside = tuple(filter(None, (match["file"], *parts[1:])))
-            yield HandIn(f"{match['owner']} ({match['id']})", (match["owner"], match["id"]), [entry], [inside])
+            yield HandIn(f"{match['owner']} ({match['id']})", keys, own, [inside] if own else [])
             continue
         # One file of this form among others is a name that happens to look so.
-        match = CANVAS.fullmatch(parts[0]) if 2 * canvas > len(inner) and len(parts) == 1 else None
+        match = CANVAS.fullmatch(parts[0]) if 2 * canvas > len(entries) and len(parts) == 1 else None
         if match is not None:
             keys = (match["user"], match["owner"])
             inside = (match["file"],)
-            yield HandIn(f"{match['owner']} ({match['user']})", keys, [entry], [inside], late=bool(match["late"]))
+            yield HandIn(f"{match['owner']} ({match['user']})", keys, own, [inside], late=bool(match["late"]))
             continue
         owner = parts[0] if len(parts) > 1 else _stem(parts[0])
-        yield HandIn(owner, (owner,), [entry], [parts[1:] or parts], alone=len(parts) == 1)
+        yield HandIn(owner, (owner,), own, [parts[1:] or parts] if own else [], alone=len(parts) == 1)
 
 
-def _common(entries: Sequence[Entry], name: str) -> int:
+def _common(places: Sequence[tuple[str, ...]], name: str) -> int:
     """1 if all files are in one folder that is not a student's but the archive's own: it has the archive's name, or holds other
     folders, or files that are named as a learning platform names them."""
-    first = {entry.parts[0] for entry in entries}
-    if len(first) > 1 or any(len(entry.parts) < 2 for entry in entries):
+    first = {parts[0] for parts in places}
+    if len(first) > 1 or any(len(parts) < 2 for parts in places):
         return 0
     if first == {_stem(name)}:
         return 1
-    if len(entries) > 1 and all(len(entry.parts) > 2 for entry in entries):
+    if len(places) > 1 and all(len(parts) > 2 for parts in places):
         return 1
-    return int(all(MOODLE.fullmatch(entry.parts[1]) or CANVAS.fullmatch(entry.parts[1]) for entry in entries))
+    return int(all(MOODLE.fullmatch(parts[1]) or CANVAS.fullmatch(parts[1]) for parts in places))
 
 
 def _stem(name: str) -> str:
@@ -113,13 +126,16 @@ def _stem(name: str) -> str:
 # Gradescope.
 
 
-def _gradescope(metadata: Entry, entries: Sequence[Entry]) -> Iterator[HandIn]:
+def _gradescope(metadata: Entry, entries: Sequence[Entry], empty: Sequence[tuple[str, ...]]) -> Iterator[HandIn]:
     base = metadata.parts[:-1]
     known = _metadata(metadata)
     inside: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry is not metadata and entry.parts[: len(base)] == base and len(entry.parts) > len(base) + 1:
             inside.setdefault(entry.parts[len(base)], []).append(entry)
+    others = [folder[len(base)] for folder in empty if folder[: len(base)] == base and len(folder) > len(base)]
+    for name in (*known, *others):
+        inside.setdefault(name, [])
     for name, own in inside.items():
         submission = known.get(name, {})
         people = submission.get(":submitters") or submission.get("submitters") or []

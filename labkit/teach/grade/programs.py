@@ -16,7 +16,7 @@ from labkit.errors import InputError
 from labkit.i18n import _, printable, reason_of
 from labkit.live.sandbox import MAX_COPIED
 from labkit.teach.grade.archive import unpacked
-from labkit.teach.grade.classroom import Grades, Pupil, Row, in_time, paired, reasons
+from labkit.teach.grade.classroom import Grades, Pupil, Row, in_time, nothing_in, paired, reasons
 from labkit.teach.grade.handins import HandIn
 from labkit.teach.grade.honesty import COMMON, MAX_PAIRS, Remark
 from labkit.teach.grade.judging import without
@@ -85,6 +85,8 @@ def _row(pupil: Pupil, handin: HandIn | None, folder: Path, run: Runner) -> Row:
     if handin is None:
         result = without(pupil.task, NOTHING, _("nothing was handed in"))
         return Row(student.id, student.name, student.file, result)
+    if not handin.entries:
+        return Row(student.id, student.name, student.file, nothing_in(pupil.task))
     try:
         place, notes = _written(handin, folder / student.file)
         result = run(student.id, place)
