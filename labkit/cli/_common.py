@@ -230,9 +230,12 @@ class Command(Speaking):
         return super().parse_args(ctx, [*head, *args[end:]])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, unless it would write over what it reads."""
-        refuse_overwriting(ctx)
-        return super().invoke(ctx)
+        """Run the command, unless it would write over what it reads, also by a name that it derives from another one."""
+        from labkit.capture.sink import guarding, protect
+
+        with guarding():
+            protect(refuse_overwriting(ctx))
+            return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""

@@ -54,8 +54,9 @@ def standard_input(most: int) -> bytes:
     return sys.stdin.buffer.read(most + 1)
 
 
-def refuse_overwriting(context: click.Context) -> None:
-    """UsageError if an output of the command that is to be run is one of its inputs, or another output."""
+def refuse_overwriting(context: click.Context) -> list[str]:
+    """The inputs of the command that is to be run, which it must not replace. UsageError if one of its outputs is one of them, or
+    another output."""
     read: list[str] = []
     written: list[tuple[click.Parameter, str]] = []
     for parameter, path in _paths(context):
@@ -64,7 +65,7 @@ def refuse_overwriting(context: click.Context) -> None:
         else:
             read.append(path)
     if not written:
-        return  # and nobody asks the system about thousands of captures
+        return read  # and nobody asks the system about thousands of captures
     for (output, path), source in product(written, filter(os.path.exists, read)):
         if source != context.params.get(_replaced(output)) and _are_same(path, source):
             raise UsageError(_("{name}: this would overwrite what the command reads").format(name=printable(path)))
@@ -72,6 +73,8 @@ def refuse_overwriting(context: click.Context) -> None:
         if one is not other and _are_same(path, again):
             text = _("{one} and {other} cannot both go to {name}")
             raise UsageError(text.format(one=one.opts[-1], other=other.opts[-1], name=printable(path)))
+    replaced = {context.params.get(_replaced(output)) for output, _path in written}
+    return [path for path in read if path not in replaced]
 
 
 def _paths(context: click.Context) -> Iterator[tuple[click.Parameter, str]]:

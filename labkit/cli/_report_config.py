@@ -171,6 +171,7 @@ def _from_file(
     config: str | None, extra: tuple[str, ...], captures: Callable[[], Iterable[str]], *, no_config: bool
 ) -> "ReportConfig":
     from labkit.analysis.report_config import ReportConfig, load
+    from labkit.capture.sink import protect
 
     if no_config:
         if config is not None:
@@ -186,6 +187,7 @@ def _from_file(
     path, content = found
     # A verdict that depends on a file which the user did not name says so.
     note(_("using the configuration in {file}").format(file=path))
+    protect([str(path)])
     return load(path, extra, content)
 
 

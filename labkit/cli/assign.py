@@ -7,7 +7,7 @@ import click
 
 from labkit.cli._common import Command, CommandGroup, echo, emit_json, format_option, note, option
 from labkit.cli._grade import complete_assignments
-from labkit.cli._paths import PATH
+from labkit.cli._paths import OUTPUT, PATH
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, ngettext, printable
 
@@ -142,10 +142,10 @@ def _class_models(loaded: Any, answers: str) -> Any:
     metavar="NAME",
     help=N_("The column that identifies a student.  [default: student id, id, ..., else the first]"),
 )
-@option("-o", "--output", type=PATH, metavar="FOLDER", help=N_("Folder of the hand-outs.  [default: NAME-handouts]"))
+@option("-o", "--output", type=OUTPUT, metavar="FOLDER", help=N_("Folder of the hand-outs.  [default: NAME-handouts]"))
 @option(
     "--answers",
-    type=PATH,
+    type=OUTPUT,
     metavar="FILE",
     help=N_(
         "The answer key, outside FOLDER. Who is in it already keeps the same hand-out.  [default: NAME.answers.json]"

@@ -119,7 +119,7 @@ def command(
             note(_("interrupted"))
             return signalled.code(Exit.INTERRUPTED)
     if hand_ins is not None:
-        write_grades(grades, outputs, format_, options["feedback"])
+        write_grades(grades, outputs, format_, options["feedback"], hand_ins)
         return Exit.OK
     for output in outputs:
         write_table(grades, output)

@@ -101,9 +101,10 @@ def command(
         check_outputs(outputs)
     grades = _graded(assignment, handins, options)
     if format_ in names():
+        protect_handins(handins)
         _write_platform(grades, outputs, format_)
     else:
-        write_grades(grades, outputs, format_, feedback)
+        write_grades(grades, outputs, format_, feedback, handins)
     return Exit.OK
 
 
@@ -169,7 +170,15 @@ def check_outputs(outputs: tuple[str, ...]) -> None:
             Sink(output).discard()
 
 
-def write_grades(grades: "Grades", outputs: tuple[str, ...], format_: str, feedback: str | None) -> None:
+def protect_handins(handins: str) -> None:
+    """Let no file whose name follows from a student's replace what a student handed in."""
+    from labkit.capture.sink import protect
+
+    if Path(handins).is_dir():
+        protect(map(str, Path(handins).rglob("*")))
+
+
+def write_grades(grades: "Grades", outputs: tuple[str, ...], format_: str, feedback: str | None, handins: str) -> None:
     """Write the tables and the feedback for a class."""
     from labkit.teach.files import write_file
     from labkit.teach.grade.pages import feedback as lines
@@ -178,6 +187,7 @@ def write_grades(grades: "Grades", outputs: tuple[str, ...], format_: str, feedb
     for output in outputs:
         write_table(grades, output)
     if feedback is not None:
+        protect_handins(handins)
         for row in grades.rows:
             text = "\n".join(lines(row.result)) + "\n"
             write_file(Path(feedback) / f"{row.file}.txt", text.encode("utf-8", "backslashreplace"))

@@ -112,6 +112,7 @@ def command(
     capture in it. A pattern in quotation marks may match many files. Exit code 1 if a capture breaks a rule, or if nothing
     in it could be judged; 3 if a file cannot be read.
     """
+    from labkit.capture.sink import protect
     from labkit.cli._progress import ProgressLine
     from labkit.jobs.dispatch import Dispatcher
     from labkit.jobs.inputs import expand
@@ -122,6 +123,7 @@ def command(
     environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     wanted, budget = flow_filter(others), capture_budget(others)
     inputs = expand(captures)
+    protect(each.path for each in inputs.captures)
     config = report_config(**others, captures=lambda: (*captures, *(each.path for each in inputs.captures)))
     if quiet and verbose:
         raise UsageError(_("--quiet and --verbose exclude each other"))

@@ -90,3 +90,75 @@ def test_what_may_share_a_file(capsys: pytest.CaptureFixture[str]) -> None:
         assert run(["build", "document", "--format", "pcap", "-o", "document"]) == 0
         assert run(["draw", "document", "--format", "svg", "-o", "document"]) == 0
     assert "would overwrite" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "source"),
+    [
+        ("build own.yaml --variants {} --key key -o v", "v.answers.csv", "roster.csv"),
+        ("build own.yaml --variants {} --key key -o ./v/", "v.answers.json", "roster.csv"),
+        ("build own.yaml --variants {} --key key -o v", "v/ann.pcapng", "roster.csv"),
+        ("build own.yaml --variants roster.csv --key {} -o v", "v.answers.json", "key"),
+        ("build own.yaml --fault ack-goes-back -o names.pcapng", "names.manifest.json", "own.yaml"),
+        ("build own.yaml --flows 2", "own.pcapng", "own.yaml"),
+        ("build own.yaml", "own.pcapng", "own.yaml"),
+        ("build own.yaml --as-scapy", "own.py", "own.yaml"),
+        ("wrap ./{}", "payloads.pcapng", "key"),
+        ("verify handed --format json -o {}", "handed/one.pcapng", "a.pcapng"),
+        ("verify handed/*.pcapng --write-baseline {}", "handed/one.pcapng", "a.pcapng"),
+        ("verify handed --format html -o pages", "pages/index.html", "handed/ann.pcapng"),
+        ("verify handed/ann.pcapng --format json -o {}", "labkit.toml", "empty"),
+        ("assign build handshake --roster roster.csv --answers {}", "answers", "roster.csv"),
+        ("grade find-the-mistake handed --feedback handed", "handed/ann.txt", "own.yaml"),
+        ("grade find-the-mistake handed --format gradescope -o handed/", "handed/ann.json", "own.yaml"),
+        ("quiz own.yaml --format prairielearn -o q.zip --capture {}", "cap.pcapng", "own.yaml"),
+    ],
+)
+def test_a_name_that_a_command_derives_leads_to_no_input(
+    line: str, name: str, source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("empty").write_bytes(b"")
+    Path("handed").mkdir()
+    for each in ("ann", "bob"):
+        Scenario.load("document").play().write(f"handed/{each}.pcapng")
+    place = Path(name)
+    place.parent.mkdir(exist_ok=True)
+    if name.startswith(("own", "names", "pages", "cap", "answers")):
+        place.symlink_to(Path(source).absolute())
+    else:
+        place.write_bytes(Path(source).read_bytes())
+    before = octets()
+    capsys.readouterr()
+    assert run(line.format(name).split()) == 2
+    error = capsys.readouterr().err
+    last = error.splitlines()[-1].replace(f"{Path.cwd()}/", "")
+    assert last == f"labkit: {name}: this would overwrite what the command reads"
+    assert {path: octets().get(path) for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("verify a.pcapng hand-in.pcapng --format html -o pages --write-baseline {}", "pages/index.html"),
+        ("grade find-the-mistake handed --feedback feedback -o {}", "feedback/ann.html"),
+    ],
+)
+def test_a_name_that_a_command_derives_is_not_that_of_another_output(
+    line: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("handed").mkdir()
+    Scenario.load("document").play().write("handed/ann.pcapng")
+    assert run(line.format(name).split()) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"labkit: {name}: the command would write this file twice"
+
+
+def test_outputs_may_be_written_again(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("handed").mkdir()
+    Scenario.load("document").play().write("handed/ann.pcapng")
+    for _again in range(2):
+        assert run(["build", "own.yaml", "--variants", "roster.csv", "--key", "key", "-o", "v"]) == 0
+        assert run(["build", "own.yaml", "--fault", "ack-goes-back", "-o", "b.pcapng"]) == 0
+        assert run(["verify", "handed", "a.pcapng", "--format", "html", "-o", "pages"]) == 0
+        assert run(["grade", "find-the-mistake", "handed", "--feedback", "feedback", "-o", "g.csv", "-o", "g.html"]) == 0
+        assert run(["assign", "build", "handshake", "--roster", "roster.csv", "--answers", "key.json"]) == 0
+    assert "would" not in capsys.readouterr().err
