@@ -1,10 +1,10 @@
 """Select the conversations to report."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from labkit.analysis.flows import Flow
+from labkit.analysis.flows import End, Flow
 from labkit.analysis.value import Value
 from labkit.i18n import _
 
@@ -50,6 +50,40 @@ class FlowFilter(Value):
             _("at port {port}").format(port=" / ".join(map(str, self.ports))) if self.ports else "",
         )
         return " ".join(filter(None, parts))
+
+
+class Unmatched:
+    """The values of a filter that select no conversation: `take` the selected ones."""
+
+    def __init__(self, chosen: FlowFilter) -> None:
+        self._flows, self._hosts, self._ports = set(chosen.flows), set(chosen.hosts), set(chosen.ports)
+
+    def __bool__(self) -> bool:
+        """Whether there is one."""
+        return bool(self._flows or self._hosts or self._ports)
+
+    def take(self, index: int, ends: Iterable[End]) -> None:
+        """Look at a selected conversation."""
+        self._flows.discard(index)
+        for address, port in ends:
+            self._ports.discard(port)
+            if self._hosts:
+                from ipaddress import ip_address
+
+                self._hosts = {each for each in self._hosts if ip_address(address) not in each}
+
+    def forget(self, count: int) -> None:
+        """Not all selected conversations are known: what is certain is that there are only `count`."""
+        self._flows = {each for each in self._flows if each >= count}
+        self._hosts, self._ports = set(), set()
+
+    def options(self) -> list[str]:
+        """The values as a user gives them."""
+        return [
+            *(f"--flow {each}" for each in sorted(self._flows)),
+            *sorted(f"--host {each.network_address if each.num_addresses == 1 else each}" for each in self._hosts),
+            *(f"--port {each}" for each in sorted(self._ports)),
+        ]
 
 
 def _words(address: bytes) -> list[int]:

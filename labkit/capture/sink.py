@@ -4,19 +4,19 @@ A new file is written in the folder of its target and replaces the target at the
 with such files (O_TMPFILE of Linux), so that nothing is left of it however the program ends; elsewhere it has a temporary
 name. A target that is not a regular file (a pipe, a device, standard output) is written directly.
 
-Inside `guarding`, no sink replaces a file that is read, nor one that another sink has written.
+`labkit.capture.guard` says which files it must not replace.
 """
 
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, BinaryIO
 
-from labkit.errors import CaptureError, InputError, UsageError
+from labkit.capture.guard import check, count_in
+from labkit.errors import CaptureError, InputError
 from labkit.i18n import _, printable, reason_of
 
 if TYPE_CHECKING:
@@ -27,55 +27,8 @@ MAX_LINKS = 40
 """Symbolic links that a path may lead through, as in Linux."""
 
 
-Place = tuple[int, int]
-"""The device and the inode of a file, whatever it is called."""
-
-
-class _Guard:
-    """The files that no sink may replace."""
-
-    def __init__(self) -> None:
-        self.read: list[str] = []
-        self.written: set[Place] = set()
-        self._places: set[Place] = set()
-
-    def check(self, name: str, old: os.stat_result) -> None:
-        """UsageError if the existing file is one of them."""
-        while self.read:  # nobody asks the system about thousands of captures where nothing is replaced
-            with suppress(OSError, ValueError):
-                self._places.add(_place(os.stat(self.read.pop())))  # noqa: PTH116
-        if _place(old) in self._places:
-            raise UsageError(_("{name}: this would overwrite what the command reads").format(name=name))
-        if _place(old) in self.written:
-            raise UsageError(_("{name}: the command would write this file twice").format(name=name))
-
-
-_guard: ContextVar[_Guard | None] = ContextVar("_guard", default=None)
-
-
-@contextmanager
-def guarding() -> Iterator[None]:
-    """Let no sink replace what `protect` names, nor what another sink has written."""
-    token = _guard.set(_guard.get() or _Guard())
-    try:
-        yield
-    finally:
-        _guard.reset(token)
-
-
-def protect(paths: Iterable[str]) -> None:
-    """Let no sink replace these files, under whatever name, up to the end of `guarding`."""
-    guard = _guard.get()
-    if guard is not None:
-        guard.read.extend(paths)
-
-
-def _place(found: os.stat_result) -> Place:
-    return found.st_dev, found.st_ino
-
-
 class Sink:
-    """Takes octets until `commit` or `discard`. CaptureError if the system cannot write; UsageError if `guarding` forbids it."""
+    """Takes octets until `commit` or `discard`. CaptureError if the system cannot write, UsageError for a guarded file."""
 
     def __init__(self, target: "str | Path | BinaryIO", *, secret: bool = False) -> None:
         """`secret`: nobody else may read the new file, at any moment."""
@@ -119,8 +72,8 @@ class Sink:
             self._file = open(place, "wb", buffering=BUFFER_OCTETS)  # noqa: SIM115, PTH123 - closed at the end
             self._owned = True
             return
-        if old and (guard := _guard.get()) is not None:
-            guard.check(self.name, old)
+        if old:
+            check(self.name, old)
         nameless = _nameless(place)
         if nameless is None:
             descriptor, self._part = _temporary(place)
@@ -167,8 +120,7 @@ class Sink:
             if self._part:
                 os.replace(self._part, self._place)  # noqa: PTH105 - both are plain strings
                 self._part = ""
-                if (guard := _guard.get()) is not None:
-                    guard.written.add(_place(os.stat(self._place)))  # noqa: PTH116
+                count_in(self._place)
         except BaseException as error:
             self.discard()
             if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):

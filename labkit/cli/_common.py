@@ -231,7 +231,7 @@ class Command(Speaking):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, unless it would write over what it reads, also by a name that it derives from another one."""
-        from labkit.capture.sink import guarding, protect
+        from labkit.capture.guard import guarding, protect
 
         with guarding():
             protect(refuse_overwriting(ctx))

@@ -171,7 +171,7 @@ def _from_file(
     config: str | None, extra: tuple[str, ...], captures: Callable[[], Iterable[str]], *, no_config: bool
 ) -> "ReportConfig":
     from labkit.analysis.report_config import ReportConfig, load
-    from labkit.capture.sink import protect
+    from labkit.capture.guard import protect
 
     if no_config:
         if config is not None:

@@ -24,7 +24,7 @@ from labkit.cli._common import (
     reveal_option,
     seed_option,
 )
-from labkit.cli._flow_filter import flow_filter, flow_options
+from labkit.cli._flow_filter import flow_filter, flow_options, note_unmatched
 from labkit.cli._paths import PATH, standard_input
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import N_, _, listed
@@ -265,7 +265,7 @@ def of_capture(
             brief=FEW if linked else None,
             judge=(lambda: verdict_of(opener)) if verdict_of and linked and whole else None,
         )
-        if drawn.conversations:
+        if drawn.conversations and not (drawn.cut and drawn.unmatched):
             break
     _check_any(opener.path, drawn, wanted, packets, opener.damage)
     return drawn
@@ -274,13 +274,16 @@ def of_capture(
 def _check_any(
     name: str, drawn: "Subject", wanted: Any, packets: tuple[int, int] | None, damage: "Damage | None"
 ) -> None:
-    """UsageError if nothing is selected, or CaptureError if that may stand in what could not be read."""
+    """UsageError if nothing is selected, or CaptureError if that may stand in what could not be read; a note if only some options
+    select nothing."""
     from labkit.capture import lacking
 
     if not drawn.conversations and wanted is not None:
         raise lacking(_("{capture}: there is no conversation {what}").format(capture=name, what=wanted), damage)
     if not drawn.conversations and packets is not None:
         raise lacking(_("{capture}: there is no TCP segment in these packets").format(capture=name), damage)
+    if not drawn.cut:
+        note_unmatched(drawn.unmatched, name)
 
 
 def _joined(*paths: str) -> "tuple[bytes, list[Damage]]":

@@ -172,7 +172,7 @@ def check_outputs(outputs: tuple[str, ...]) -> None:
 
 def protect_handins(handins: str) -> None:
     """Let no file whose name follows from a student's replace what a student handed in."""
-    from labkit.capture.sink import protect
+    from labkit.capture.guard import protect
 
     if Path(handins).is_dir():
         protect(map(str, Path(handins).rglob("*")))

@@ -9,12 +9,12 @@ import click
 
 from labkit.cli._budget import budget_options, capture_budget
 from labkit.cli._common import Command, damage_code, echo, format_option, is_coloured, note, option, profile_option
-from labkit.cli._flow_filter import flow_filter, flow_options
+from labkit.cli._flow_filter import flow_filter, flow_options, note_unmatched
 from labkit.cli._paths import PATH
 from labkit.i18n import N_, _
 
 if TYPE_CHECKING:
-    from labkit.analysis.flow_filter import FlowFilter
+    from labkit.analysis.flow_filter import FlowFilter, Unmatched
     from labkit.analysis.states import Lines, Row
     from labkit.analysis.verifier import Verdict
     from labkit.capture import Reader
@@ -53,6 +53,11 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
     with open_capture(capture, meter) as reader:
         style = TableStyle(profile == "document", window, reader.names, reader.interfaces, colour=is_coloured())
         rows, lines_of = _table(reader, wanted, format_, style)
+        unmatched = None
+        if wanted is not None:
+            from labkit.analysis.flow_filter import Unmatched
+
+            rows = _taken(rows, unmatched := Unmatched(wanted))
         first = list(islice(rows, 1))
         lines = lines_of(chain(first, rows))
         # What comes through a pipe is shown as it comes.
@@ -68,7 +73,19 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
             note(text.format(capture=capture, message=damage.message))
         elif not first:
             note(_("{capture}: there is no TCP segment in it").format(capture=capture))
+        if unmatched is not None:
+            note_unmatched(unmatched.options(), capture)
         return damage_code(damage)
+
+
+def _taken(rows: "Iterator[Row | Lines]", unmatched: "Unmatched") -> "Iterator[Row | Lines]":
+    """Pass on rows. The first one of a conversation is never among lines."""
+    from labkit.analysis.states import Row
+
+    for each in rows:
+        if unmatched and isinstance(each, Row):
+            unmatched.take(each.flow.index, each.flow.ends)
+        yield each
 
 
 def _table(

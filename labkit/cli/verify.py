@@ -22,7 +22,7 @@ from labkit.cli._common import (
     reveal_option,
     verdict_code,
 )
-from labkit.cli._flow_filter import flow_filter, flow_options
+from labkit.cli._flow_filter import Selection, flow_filter, flow_options
 from labkit.cli._output import write_lines
 from labkit.cli._paths import OUTPUT, PATH, PathType
 from labkit.cli._report_config import completeness_options, report_config, report_options
@@ -31,6 +31,7 @@ from labkit.i18n import N_, _, listed, ngettext, printable
 from labkit.report.formats import ReportOptions, names, renderer
 
 if TYPE_CHECKING:
+    from labkit.analysis.flow_filter import FlowFilter
     from labkit.analysis.verifier import Verdict
     from labkit.cli._progress import ProgressLine
     from labkit.jobs.inputs import Input
@@ -112,7 +113,7 @@ def command(
     capture in it. A pattern in quotation marks may match many files. Exit code 1 if a capture breaks a rule, or if nothing
     in it could be judged; 3 if a file cannot be read.
     """
-    from labkit.capture.sink import protect
+    from labkit.capture.guard import protect
     from labkit.cli._progress import ProgressLine
     from labkit.jobs.dispatch import Dispatcher
     from labkit.jobs.inputs import expand
@@ -132,7 +133,7 @@ def command(
         _check_annotate(inputs.captures, annotate)
     if cluster is not None and jobs is not None:
         raise UsageError(_("--cluster excludes --jobs: the cluster sets the number of workers"))
-    outcome = _Outcome(options, annotate, shows_damage=format_ == "text")
+    outcome = _Outcome(options, annotate, wanted, shows_damage=format_ == "text")
     if baseline is not None or write_baseline is not None:
         outcome.use_baseline(baseline, write_baseline)
     if cluster is not None:  # its workers run elsewhere
@@ -191,8 +192,11 @@ def _write_folder(verdicts: "Iterable[Verdict]", options: ReportOptions, folder:
 class _Outcome:
     """The exit code of all verdicts together, and the notes on each."""
 
-    def __init__(self, options: ReportOptions, target: str | None, *, shows_damage: bool) -> None:
+    def __init__(
+        self, options: ReportOptions, target: str | None, wanted: "FlowFilter | None", *, shows_damage: bool
+    ) -> None:
         self._options = options
+        self._selection = Selection(wanted) if wanted is not None else None
         self._shows_damage = shows_damage
         """Whether the report itself says where a capture was cut."""
         self._target = target
@@ -212,6 +216,8 @@ class _Outcome:
 
     def conclude(self) -> int:
         """Write the new baseline, if one is wanted; return the exit code."""
+        if self._selection is not None:
+            self._selection.conclude()
         if self._known is not None and self._known.gone and self._new is None:
             text = ngettext(
                 "{n} finding of the baseline is gone; --write-baseline writes it anew",
@@ -243,6 +249,8 @@ class _Outcome:
             yield verdict
 
     def _add(self, verdict: "Verdict") -> None:
+        if self._selection is not None:
+            self._selection.take(verdict)
         code = verdict_code(verdict, self._options.fail_on, allow_empty=self._options.allow_empty)
         self.code = max(self.code, code)
         if verdict.error is not None:

@@ -159,6 +159,8 @@ def test_outputs_may_be_written_again(capsys: pytest.CaptureFixture[str]) -> Non
         assert run(["build", "own.yaml", "--variants", "roster.csv", "--key", "key", "-o", "v"]) == 0
         assert run(["build", "own.yaml", "--fault", "ack-goes-back", "-o", "b.pcapng"]) == 0
         assert run(["verify", "handed", "a.pcapng", "--format", "html", "-o", "pages"]) == 0
-        assert run(["grade", "find-the-mistake", "handed", "--feedback", "feedback", "-o", "g.csv", "-o", "g.html"]) == 0
+        assert (
+            run(["grade", "find-the-mistake", "handed", "--feedback", "feedback", "-o", "g.csv", "-o", "g.html"]) == 0
+        )
         assert run(["assign", "build", "handshake", "--roster", "roster.csv", "--answers", "key.json"]) == 0
     assert "would" not in capsys.readouterr().err

@@ -1,11 +1,11 @@
 """What a picture shows: the conversations of a capture, or of a scenario, with the verdict on them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import islice
 
-from labkit.analysis.flow_filter import FlowFilter
+from labkit.analysis.flow_filter import FlowFilter, Unmatched
 from labkit.analysis.flows import Flow, segments
 from labkit.analysis.states import Row, observe
 from labkit.analysis.verifier import Verdict
@@ -49,6 +49,8 @@ class Subject:
     """Packets that were read for ladders."""
     cut: bool = False
     """Whether the capture has more packets."""
+    unmatched: Sequence[str] = ()
+    """The values of a filter that select no conversation of the packets that were read, as options."""
 
     def names_of(self, conversation: Conversation) -> tuple[str, str]:
         """What both ends are called: the host's name, address and port."""
@@ -157,6 +159,7 @@ def _by_flow(
     flows: dict[int, list[Row]] = {}
     hidden: set[int] = set()
     others: set[int] = set()
+    unmatched = Unmatched(wanted) if isinstance(wanted, FlowFilter) else None
     room = MAX_SEGMENTS if packets[0] == 1 else MAX_FRAMES
     for row in rows:
         if row.number > packets[1] or not room:
@@ -167,12 +170,17 @@ def _by_flow(
             continue
         if index not in flows and wanted is not None and not wanted(row.flow):
             hidden.add(index)
-        elif index not in flows and len(flows) == count:
+            continue
+        if index not in flows and unmatched is not None:
+            unmatched.take(index, row.flow.ends)
+        if index not in flows and len(flows) == count:
             others.add(index)
         else:
             flows.setdefault(index, []).append(row)
             room -= 1
     found.total = max(found.total, len(flows) + len(others))
+    if unmatched is not None and packets[0] == 1:
+        found.unmatched = unmatched.options()
     return flows
 
 
@@ -246,7 +254,14 @@ def of_trace(
         whole.total = len(whole.conversations)
     if packets is not None:
         whole.conversations = [each for each in whole.conversations if _narrow(each, *packets)]
-    return replace(whole, open=opener, verdict=verdict, names=subject.names, windows=subject.windows)
+    return replace(
+        whole,
+        open=opener,
+        verdict=verdict,
+        names=subject.names,
+        windows=subject.windows,
+        unmatched=subject.unmatched,
+    )
 
 
 def _numbers(trace: Trace, both: Trace) -> dict[int, int]:
