@@ -66,7 +66,7 @@ from labkit.analysis.native.packed import Library
 from labkit.analysis.native.reader import Batch, Feed
 from labkit.analysis.native.shards import ShardedVerifier
 from labkit.capture import open_capture
-code = library.library(lambda: None)
+code = library.library(lambda _why: None)
 spent = Counter()
 def timed(name, function):
     def run(*arguments):

@@ -267,7 +267,7 @@ def compile_engine() -> None:
     from labkit.analysis.native import library
 
     try:
-        library.library(lambda: print("fuzz: compiling the engine", file=sys.stderr))
+        library.library(lambda _why: print("fuzz: compiling the engine", file=sys.stderr))
     except ImportError:
         print("fuzz: llvmlite is missing: the engines are not compared", file=sys.stderr)
     fuzz_targets.library.cache_clear()

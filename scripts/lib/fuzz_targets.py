@@ -308,7 +308,7 @@ def library() -> Any:
     """The compiled engine, if it is built."""
     from labkit.analysis.native import library as native
 
-    return native.library(lambda: None) if native.is_built() else None
+    return native.library(lambda _why: None) if native.is_built() else None
 
 
 SMALL = 8, 4, 20, 8, 8, 1

@@ -19,7 +19,7 @@ from labkit.analysis.verifier import Bounds, Verdict, Verifier, profile_of
 from labkit.capture import Frame, Reader, open_again, open_capture
 from labkit.capture.source import CHUNK_OCTETS
 from labkit.errors import UncompilableError, UsageError
-from labkit.i18n import _
+from labkit.i18n import _, printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -352,8 +352,17 @@ def _loaded(on_notice: OnNotice, rules: tuple[Rule, ...]) -> "Library | None":
         return None
     from labkit.analysis.native import library
 
-    def compiling() -> None:
-        on_notice(_("compiling for this computer, once: about ten seconds"))
+    def compiling(obstacle: str) -> None:
+        if not obstacle:
+            on_notice(_("compiling for this computer, once: about ten seconds"))
+            return
+        from labkit.analysis.native import loader
+
+        text = _(
+            "compiling for this computer: about ten seconds, each time, because {folder} cannot keep the code ({reason}); "
+            "{variable} may name another folder"
+        )
+        on_notice(text.format(folder=printable(str(loader.folder())), reason=obstacle, variable=loader.FOLDER))
 
     try:
         return library.library(compiling)

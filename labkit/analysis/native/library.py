@@ -28,10 +28,11 @@ def _modules(folder: str) -> list[str]:
     return found
 
 
-def library(on_compile: Callable[[], None]) -> Library:
+def library(on_compile: Callable[[str], None]) -> Library:
     """The engine's library, the same for the whole process: from the wheel, from the user's folder, or compiled.
 
-    `on_compile` is called before a compilation, which takes some seconds. ImportError without llvmlite.
+    `on_compile` is called before a compilation, which takes some seconds, with the reason why its result cannot be kept, or an
+    empty text. ImportError without llvmlite.
     """
     if (found := _packed()) is not None:
         return found

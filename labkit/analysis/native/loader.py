@@ -22,7 +22,7 @@ from labkit.analysis.config_trust import foreign
 from labkit.analysis.native.packed import Entry, Library
 from labkit.analysis.native.records import PREFIX
 from labkit.compiled import digest
-from labkit.i18n import _
+from labkit.i18n import _, printable, reason_of
 
 File = str | os.PathLike[str]
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from labkit.analysis.native.assembly import Assembly
 
 MAGIC = b"labkit object code, format 4\n"
+ROOM = 1 << 18
+"""Octets that the machine code takes, at most."""
 KEPT = 8
 """Files in the folder. The oldest ones are removed."""
 FOLDER = "LABKIT_CACHE"
@@ -65,19 +67,24 @@ class CompiledLibrary(Library):
         return entry
 
 
-def load(name: str, files: Iterable[File], source: "Callable[[], Assembly]", on_compile: Callable[[], None]) -> Library:
+def load(
+    name: str, files: Iterable[File], source: "Callable[[], Assembly]", on_compile: Callable[[str], None]
+) -> Library:
     """The library of some entries: from the user's folder, or compiled and put there.
 
     Its code follows from `files`; `name` distinguishes libraries of the same files. To compile it, which takes some seconds,
-    `source` gives the module, after a call of `on_compile`. ImportError without llvmlite.
+    `source` gives the module, after a call of `on_compile` with the reason why the code cannot be kept, or an empty text.
+    ImportError without llvmlite.
     """
     path = place(name, files)
     with suppress(ValueError, OSError):
         return CompiledLibrary(_read(path))
-    on_compile()
+    obstacle = _obstacle(path)
+    on_compile(obstacle)
     code = build(source())
-    with suppress(OSError):
-        _write(path, code)
+    if not obstacle:
+        with suppress(OSError):
+            _write(path, code)
     return CompiledLibrary(code)
 
 
@@ -164,14 +171,40 @@ def _unpacked(code: bytes) -> tuple[dict[str, int], bytes]:
 
 def _read(path: Path) -> bytes:
     """Read a file that no other user can have written, because its code will run. OSError for any other file."""
-    if reason := foreign(path):
-        raise PermissionError(f"{path}: {reason}")
-    for status in (path.parent.stat(), path.stat()):
-        if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise PermissionError(_("{name}: other users may write it").format(name=path))
+    if reason := _others(path):
+        raise PermissionError(reason)
     if not path.is_file():
         raise FileNotFoundError(_("{name}: not a file").format(name=path))  # a pipe could block its reader
     return path.read_bytes()
+
+
+def _others(path: Path) -> str:
+    """Why another user can have written a file; empty if nobody can."""
+    if reason := foreign(path):
+        return reason
+    for place in (path.parent, path):
+        status = place.stat()
+        if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return _("other users can write {place}").format(place=printable(str(place)))
+    return ""
+
+
+def _obstacle(path: Path) -> str:
+    """Why a file cannot be kept, so that the next process can load it; empty if it can."""
+    from tempfile import NamedTemporaryFile
+
+    try:
+        if path.is_dir():
+            return _("{path} is a folder").format(path=printable(str(path)))
+        if path.parent.exists() and not path.parent.is_dir():
+            return _("it is not a folder")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, suffix=SUFFIX) as file:
+            file.write(bytes(ROOM))
+            file.flush()
+            return _others(Path(file.name))
+    except (OSError, ValueError) as error:
+        return reason_of(error)
 
 
 def _write(path: Path, code: bytes) -> None:

@@ -15,10 +15,10 @@ def code() -> Library:
     return compiled(library.library)
 
 
-def compiled(load: Callable[[Callable[[], None]], Library]) -> Library:
+def compiled(load: Callable[[Callable[[str], None]], Library]) -> Library:
     """The library. If several processes need it, one compiles."""
     folder = loader.folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        return load(lambda: None)
+        return load(lambda _obstacle: None)

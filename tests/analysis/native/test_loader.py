@@ -65,9 +65,12 @@ class Signalled:
 
     def __init__(self) -> None:
         self.times = 0
+        self.obstacle = ""
+        """Why the last one cannot be kept."""
 
-    def __call__(self) -> None:
+    def __call__(self, obstacle: str) -> None:
         self.times += 1
+        self.obstacle = obstacle
 
 
 def loaded(file: Path, told: Signalled) -> Library:
@@ -134,18 +137,19 @@ def test_code_that_other_users_may_have_written_is_not_loaded(what: str, who: in
     assert told.times == 2
 
 
-def in_vain(file: Path) -> None:
-    """Nothing can be kept: each load compiles."""
+def in_vain(file: Path, obstacle: str) -> None:
+    """Nothing can be kept: each load compiles, and says why."""
     told = Signalled()
     for times in (1, 2):
         assert loaded(file, told).entries["doubled"](4) == 8
         assert told.times == times
+        assert told.obstacle == obstacle
         assert not is_built("test", [file])
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(file: Path, folder: Path) -> None:
     folder.write_text("no folder")
-    in_vain(file)
+    in_vain(file, "it is not a folder")
 
 
 def test_a_user_without_a_home(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,14 +159,51 @@ def test_a_user_without_a_home(file: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for name in (loader.FOLDER, "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", no_home)
-    in_vain(file)
+    in_vain(file, "Not a directory")
+
+
+def test_a_file_in_the_place_of_the_users_caches(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(loader.FOLDER, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(file))
+    in_vain(file, "Not a directory")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
+def test_a_folder_without_write_permission(file: Path, folder: Path) -> None:
+    folder.mkdir(mode=0o500)
+    in_vain(file, "Permission denied")
+
+
+@pytest.mark.parametrize("who", [0o020, 0o002], ids=["group", "all"])
+def test_a_folder_that_other_users_can_write_keeps_nothing(who: int, file: Path, folder: Path) -> None:
+    """What stood there could not be loaded."""
+    folder.mkdir()
+    folder.chmod(0o700 | who)
+    in_vain(file, f"other users can write {folder}")
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the folder of another user")
+def test_the_folder_of_another_user(file: Path, folder: Path) -> None:
+    folder.mkdir()
+    os.chown(folder, 12345, 12345)
+    in_vain(file, f"{folder} belongs to another user")
+    assert list(folder.iterdir()) == []
+
+
+def test_code_that_can_be_kept_has_no_obstacle(file: Path, folder: Path) -> None:
+    told = Signalled()
+    loaded(file, told)
+    assert (told.times, told.obstacle) == (1, "")
+    assert list(folder.iterdir()) == [place("test", [file])]
+    assert place("test", [file]).stat().st_size < loader.ROOM
 
 
 def test_a_disk_that_is_full(file: Path, folder: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
-        in_vain(file)
+        in_vain(file, "File too large")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(folder.iterdir()) == []
@@ -171,7 +212,7 @@ def test_a_disk_that_is_full(file: Path, folder: Path) -> None:
 def test_a_folder_in_the_place_of_the_file(file: Path, folder: Path) -> None:
     place("test", [file]).mkdir(mode=0o700, parents=True)
     folder.chmod(0o700)
-    in_vain(file)
+    in_vain(file, f"{place('test', [file])} is a folder")
 
 
 def test_a_pipe_in_the_place_of_the_file_does_not_block(file: Path, folder: Path) -> None:
@@ -189,7 +230,7 @@ def compiling(file: Path, notice: str = "print('compiling', flush=True)") -> "su
         "from labkit.analysis.native.loader import load\n"
         "whole = Assembly('def doubled(number):\\n    return 2 * number')\n"
         "whole.add_entry('doubled', 'doubled', (INT,))\n"
-        f"library = load('test', [Path({str(file)!r})], lambda: whole, lambda: {notice})\n"
+        f"library = load('test', [Path({str(file)!r})], lambda: whole, lambda _why: {notice})\n"
         "print(library.entries['doubled'](21))"
     )
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
