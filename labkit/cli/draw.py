@@ -164,7 +164,7 @@ def command(
     _write(draw(drawn, options), chosen, output)
     if output not in (None, "-"):
         note(_("{file}: {what} of {name} as {format}").format(file=output, what=what, name=subject, format=chosen))
-    return readings.conclude() if readings is not None else Exit.OK
+    return readings.conclude(drawn) if readings is not None else Exit.OK
 
 
 def _format(what: str, format_: str | None, output: str | None) -> str:
@@ -219,11 +219,13 @@ class Readings:
         """Why one of the readings did not reach the end. The beginning of a capture may have been enough."""
         return next(filter(None, (each.damage or each.spent() for each in self._readers)), None)
 
-    def conclude(self) -> Exit:
-        """Say why the picture ends where it does; return the exit code."""
+    def conclude(self, drawn: "Subject") -> Exit:
+        """Say why the picture ends where it does, or is empty; return the exit code."""
         damage = self.damage
         if damage is not None:
             note(_("{capture}: {message}; drawn up to there").format(capture=self.path, message=damage.message))
+        elif not drawn.conversations:
+            note(_("{capture}: there is no TCP segment in it").format(capture=self.path))
         return damage_code(damage, *self._damages)
 
 

@@ -132,7 +132,7 @@ def command(
     octets, title = _octets(subject, seed, faults)
     budget = capture_budget(others)
     source = BytesIO(octets) if octets is not None else subject
-    about = read(printable(title), source, relative=relative, budget=budget)
+    about = read(printable(subject), source, relative=relative, budget=budget)
     drawn = questions(about, [name for text in kinds for name in text.split(",")], count, seed)
     for remark in about.remarks:
         note(f"{printable(subject)}: {remark}")

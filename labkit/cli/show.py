@@ -125,4 +125,4 @@ def _page(capture: str, wanted: "FlowFilter | None", budget: "Budget") -> int:
     subject = of_capture(readings, None if wanted else counted, wanted, count=conversations_of(LADDER))
     for line in picture(LADDER, "html")(subject, DrawOptions()):
         echo(line)
-    return readings.conclude()
+    return readings.conclude(subject)

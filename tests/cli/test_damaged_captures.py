@@ -6,6 +6,7 @@ import pytest
 
 from labkit.build.scenario import Scenario
 from labkit.cli import run
+from labkit.report.draw import CONVERTED, formats, names
 
 HEADER, RECORD = 24, 16
 
@@ -75,11 +76,19 @@ def test_what_is_not_found_may_be_in_the_rest(line: str, capsys: pytest.CaptureF
         assert message in error
 
 
-@pytest.mark.parametrize("line", ["explain stack {}", "explain osi {}", "quiz {}", "draw {}", "show {}"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("explain stack {}", "explain osi {}", "quiz {}", "draw {}", "show {}", "show {} --format html"),
+        *("draw {} --what layers", "draw {} --what header", "draw {} --what rtt --format svg -o rtt.svg"),
+    ],
+)
 def test_no_packet_is_sound(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     damage("document", "first-", 1)
     assert run(line.format("first-garbage.pcap").split()) == 3
-    assert f"packet 1 at byte 24 {GARBAGE}" in capsys.readouterr().err
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1 + ("rtt.svg" in line)
+    assert f"packet 1 at byte 24 {GARBAGE}" in error[-1]
 
 
 def test_a_packet_before_the_damage_is_sound(capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,3 +110,27 @@ def test_a_curve_says_what_damage_its_second_reading_meets(format_: str, capsys:
 def test_a_bound_that_is_reached_has_the_code_of_verify() -> None:
     for command in ("verify", "show", "draw", "quiz"):
         assert run([command, "whole.pcap", "--max-bytes", "700"]) == 3, command
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("show {}", "show {} --format html", "draw {}", "draw {} -o picture.svg", "draw {} --what rtt -o rtt.html"),
+        *("draw {} --what states", "draw {} {}"),
+    ],
+)
+def test_an_empty_picture_has_a_reason(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("empty.pcap").write_bytes(Path("whole.pcap").read_bytes()[:HEADER])
+    assert run(line.replace("{}", "empty.pcap").split()) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == "labkit: empty.pcap: there is no TCP segment in it"
+
+
+@pytest.mark.parametrize("what", names())
+def test_every_picture_of_an_empty_capture_is_drawn_or_refused(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("empty.pcap").write_bytes(Path("whole.pcap").read_bytes()[:HEADER])
+    for format_ in sorted(set(formats(what)) - set(CONVERTED)):
+        code = run(["draw", "empty.pcap", "--what", what, "--format", format_])
+        out, error = capsys.readouterr()
+        assert code == (2 if what in ("header", "layers") else 0), format_
+        assert bool(out) <= (code == 0)
+        assert error.startswith("labkit: empty.pcap: there is no TCP segment ")

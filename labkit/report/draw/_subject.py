@@ -10,7 +10,7 @@ from labkit.analysis.flows import Flow, segments
 from labkit.analysis.states import Row, observe
 from labkit.analysis.verifier import Verdict
 from labkit.build.trace import Trace
-from labkit.capture import Frame, Reader, open_capture
+from labkit.capture import Frame, Reader, lacking, open_capture
 from labkit.i18n import printable
 from labkit.packet.seen import Seen
 from labkit.report.draw._conversation import Conversation, conversations
@@ -57,13 +57,15 @@ class Subject:
         client, server = (named(end, self.names) for end in conversation.ends)
         return client, server
 
-    def segment(self, chosen: Callable[[Seen], bool]) -> tuple[Frame, bytes, Seen] | None:
-        """The first chosen segment of the capture with its frame and its octets; None if there is none."""
+    def segment(self, chosen: Callable[[Seen], bool], otherwise: str) -> tuple[Frame, bytes, Seen]:
+        """The first chosen segment of the capture with its frame and its octets. UsageError with the text `otherwise` if there
+        is none, or CaptureError if it may stand in what could not be read."""
         seg = Seen()
         with self.open() as capture:
-            return next(
-                ((frame, data, seg) for frame, data in segments(capture, seg) if seg.readable and chosen(seg)), None
-            )
+            for frame, data in segments(capture, seg):
+                if seg.readable and chosen(seg):
+                    return frame, data, seg
+            raise lacking(otherwise, capture.damage or capture.spent())
 
     @property
     def start(self) -> int:

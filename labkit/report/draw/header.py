@@ -7,7 +7,6 @@ import click
 
 from labkit.analysis.finding import outlines
 from labkit.analysis.rule import Severity
-from labkit.errors import UsageError
 from labkit.i18n import N_, _, printable
 from labkit.packet.seen import Seen
 from labkit.report.draw import DrawOptions, _svg
@@ -52,11 +51,10 @@ def header(subject: Subject, packet: int | None) -> Header:
     """The header of a packet; without one, of the first packet with an error, else of the first. UsageError if it is no TCP."""
     arrow = _chosen(subject, packet)
     number = packet if packet is not None else (arrow.number if arrow else None) or 1
-    segment = subject.segment(lambda seg: seg.number == number)
-    if segment is None:
-        text = _("{capture}: packet {n} does not exist or is not a TCP segment")
-        raise UsageError(text.format(capture=subject.title, n=number))
-    _frame, data, seg = segment
+    text = _("{capture}: packet {n} does not exist or is not a TCP segment")
+    if packet is None:
+        text = _("{capture}: there is no TCP segment in it")
+    _frame, data, seg = subject.segment(lambda seg: seg.number == number, text.format(capture=subject.title, n=number))
     every = subject.verdict.findings if subject.verdict is not None else ()
     findings = [every[place] for place, each in enumerate(outlines(every)) if each.packet == number]
     wrong = {}

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from labkit.errors import UsageError
 from labkit.i18n import N_, _
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.seen import ABSENT
@@ -41,13 +40,13 @@ class Layer:
 
 def layers(subject: Subject, packet: int | None) -> tuple[str, list[Layer]]:
     """A title, and the layers of a packet from the top; without a packet, of the first one with data."""
-    segment = subject.segment(lambda seg: seg.number == packet or (packet is None and seg.data_len > 0))
-    if segment is None:
-        text = _("{capture}: packet {n} does not exist or is not a TCP segment")
-        if packet is None:
-            text = _("{capture}: there is no TCP segment with data in it")
-        raise UsageError(text.format(capture=subject.title, n=packet))
-    frame, data, seg = segment
+    text = _("{capture}: packet {n} does not exist or is not a TCP segment")
+    if packet is None:
+        text = _("{capture}: there is no TCP segment with data in it")
+    frame, data, seg = subject.segment(
+        lambda seg: seg.number == packet or (packet is None and seg.data_len > 0),
+        text.format(capture=subject.title, n=packet),
+    )
     end = seg.data_at + seg.data_len if seg.data_at != ABSENT else len(data)
     start = seg.data_at if seg.data_at != ABSENT else end
     link = _("Ethernet") if frame.link == ETHERNET else _("link")
