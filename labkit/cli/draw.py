@@ -225,7 +225,7 @@ class Readings:
         if damage is not None:
             note(_("{capture}: {message}; drawn up to there").format(capture=self.path, message=damage.message))
         elif not drawn.conversations:
-            note(_("{capture}: there is no TCP segment in it").format(capture=self.path))
+            note(_("{capture}: there is no TCP segment in it that labkit can read").format(capture=self.path))
         return damage_code(damage, *self._damages)
 
 

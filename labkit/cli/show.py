@@ -72,7 +72,7 @@ def command(capture: str, profile: str, format_: str, window: bool, **others: An
             text = _("{capture}: {message}; shown up to there")
             note(text.format(capture=capture, message=damage.message))
         elif not first:
-            note(_("{capture}: there is no TCP segment in it").format(capture=capture))
+            note(_("{capture}: there is no TCP segment in it that labkit can read").format(capture=capture))
         if unmatched is not None:
             note_unmatched(unmatched.options(), capture)
         return damage_code(damage)

@@ -13,6 +13,9 @@ HEADER, RECORD = 24, 16
 CUT = "the capture ends in the middle of packet"
 GARBAGE = "cannot be read: its record claims 4294967295 bytes"
 
+STATES = [("states", "svg"), ("states", "html")]
+"""The diagram of all states is worth looking at without a conversation."""
+
 READING = [
     "show {}",
     "show {} --format json",
@@ -122,7 +125,10 @@ def test_a_bound_that_is_reached_has_the_code_of_verify() -> None:
 def test_an_empty_picture_has_a_reason(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty.pcap").write_bytes(Path("whole.pcap").read_bytes()[:HEADER])
     assert run(line.replace("{}", "empty.pcap").split()) == 0
-    assert capsys.readouterr().err.splitlines()[-1] == "labkit: empty.pcap: there is no TCP segment in it"
+    assert (
+        capsys.readouterr().err.splitlines()[-1]
+        == "labkit: empty.pcap: there is no TCP segment in it that labkit can read"
+    )
 
 
 @pytest.mark.parametrize("what", names())
@@ -134,3 +140,13 @@ def test_every_picture_of_an_empty_capture_is_drawn_or_refused(what: str, capsys
         assert code == (2 if what in ("header", "layers") else 0), format_
         assert bool(out) <= (code == 0)
         assert error.startswith("labkit: empty.pcap: there is no TCP segment ")
+        if format_ in ("svg", "html", "terminal") and code == 0 and (what, format_) not in STATES:
+            assert "there is no TCP segment to draw" in out, format_
+
+
+@pytest.mark.parametrize("what", ["in-flight", "rtt", "throughput"])
+def test_a_curve_without_values_says_so(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("reset.pkt").write_text("> R 7:7(0) win 0\n")
+    assert run(["build", "reset.pkt", "-o", "reset.pcap"]) == 0
+    assert run(["draw", "reset.pcap", "--what", what]) == 0
+    assert "nothing to draw: no segment of the conversation has what this picture shows" in capsys.readouterr().out

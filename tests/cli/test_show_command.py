@@ -292,7 +292,7 @@ def test_a_capture_without_tcp(format_: str, capsys: pytest.CaptureFixture[str])
         writer.write(0, bytes(60))
     assert run(["show", "--format", format_, "a.pcap"]) == 0
     captured = capsys.readouterr()
-    assert captured.err == "labkit: a.pcap: there is no TCP segment in it\n"
+    assert captured.err == "labkit: a.pcap: there is no TCP segment in it that labkit can read\n"
     if format_ == "json":
         assert json.loads(captured.out) == {"segments": []}
     else:

@@ -46,6 +46,8 @@ def formats(
                 parts.append(axes.line(other, "arrow warning-line dashed", steps=steps))
                 parts += axes.legend(((_(what), "data"), (_(beside[0]), "warning")))
             top += HEIGHT + 24
+        if not parts:
+            parts.append(_svg.label(8, 24, subject.nothing, "muted"))
         title = _("{name}: {what}").format(name=subject.title, what=_(what))
         yield _svg.document(_plot.WIDTH, max(top, 40), parts, title=title, style=_svg.style())
 

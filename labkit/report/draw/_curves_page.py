@@ -110,6 +110,8 @@ def _body(subject: Subject, directions: Sequence[Direction], plots: list[dict[st
             if any(each["count"] for each in series):
                 yield _figure(f"{heading}, {name}", heading, len(plots), series)
                 plots.append({"unit": unit, "series": series})
+    if not plots:
+        yield tag("p", text_of(subject.nothing), class_="muted")
     if linked is not None:
         yield tag("h2", text_of(_("Ladder")))
         yield from whole_ladder(subject, linked, Unfolding(f"labkit draw {quote(printable(subject.title))}"), MAX_DRAWN)

@@ -11,7 +11,7 @@ from labkit.analysis.states import Row, observe
 from labkit.analysis.verifier import Verdict
 from labkit.build.trace import Trace
 from labkit.capture import Frame, Reader, lacking, open_capture
-from labkit.i18n import printable
+from labkit.i18n import _, printable
 from labkit.packet.seen import Seen
 from labkit.report.draw._conversation import Conversation, conversations
 
@@ -66,6 +66,13 @@ class Subject:
                 if seg.readable and chosen(seg):
                     return frame, data, seg
             raise lacking(otherwise, capture.damage or capture.spent())
+
+    @property
+    def nothing(self) -> str:
+        """What an empty picture says instead."""
+        if not self.conversations:
+            return _("there is no TCP segment to draw")
+        return _("nothing to draw: no segment of the conversation has what this picture shows")
 
     @property
     def start(self) -> int:

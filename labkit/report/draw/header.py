@@ -53,7 +53,7 @@ def header(subject: Subject, packet: int | None) -> Header:
     number = packet if packet is not None else (arrow.number if arrow else None) or 1
     text = _("{capture}: packet {n} does not exist or is not a TCP segment")
     if packet is None:
-        text = _("{capture}: there is no TCP segment in it")
+        text = _("{capture}: there is no TCP segment in it that labkit can read")
     _frame, data, seg = subject.segment(lambda seg: seg.number == number, text.format(capture=subject.title, n=number))
     every = subject.verdict.findings if subject.verdict is not None else ()
     findings = [every[place] for place, each in enumerate(outlines(every)) if each.packet == number]

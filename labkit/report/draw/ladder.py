@@ -58,7 +58,7 @@ def remarks(subject: Subject, options: DrawOptions) -> Iterator[str]:
     if subject.cut:
         yield _("only the first {n:,} packets are drawn").format(n=subject.read)
     if not subject.conversations:
-        yield _("there is no TCP segment to draw")
+        yield subject.nothing
 
 
 def terminal(subject: Subject, options: DrawOptions) -> Iterator[str]:

@@ -230,7 +230,7 @@ def _labels(place: tuple[float, float], labels: list[str], steps: list[tuple[int
 def terminal(subject: Subject, options: DrawOptions) -> Iterator[str]:  # noqa: ARG001 - every picture takes options
     """List the ways."""
     if not subject.conversations:
-        yield _("there is no TCP segment to draw")
+        yield subject.nothing
         return
     for end, way in enumerate(_first(subject)):
         word = (_("client"), _("server"))[end]

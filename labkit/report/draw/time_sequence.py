@@ -63,6 +63,8 @@ def svg(subject: Subject, options: DrawOptions) -> Iterator[str]:  # noqa: ARG00
     for direction in found:
         parts += graph(direction, top, span)
         top += _plot.HEIGHT + 24
+    if not parts:
+        parts.append(_svg.label(8, 24, subject.nothing, "muted"))
     yield _svg.document(
         _plot.WIDTH,
         max(top, 40),
