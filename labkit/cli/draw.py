@@ -197,6 +197,7 @@ class Readings:
     def __init__(self, path: str, other: str | None = None, budget: "Budget | None" = None) -> None:
         """`path` may be standard input; then it is read now, and so are two captures. `budget` bounds each reading."""
         self.path = path
+        self._other = other
         self._budget = budget
         self._readers: list[Reader] = []
         self._damages: list[Damage] = []
@@ -224,6 +225,9 @@ class Readings:
         damage = self.damage
         if damage is not None:
             note(_("{capture}: {message}; drawn up to there").format(capture=self.path, message=damage.message))
+        elif self._other is not None and not drawn.cut and all(each.points == 1 for each in drawn.conversations):
+            text = _("{one} and {other}: no conversation that is drawn is in both")
+            note(text.format(one=self.path, other=self._other))
         elif not drawn.conversations:
             note(_("{capture}: there is no TCP segment in it that labkit can read").format(capture=self.path))
         return damage_code(damage, *self._damages)

@@ -119,7 +119,7 @@ def test_a_bound_that_is_reached_has_the_code_of_verify() -> None:
     "line",
     [
         *("show {}", "show {} --format html", "draw {}", "draw {} -o picture.svg", "draw {} --what rtt -o rtt.html"),
-        *("draw {} --what states", "draw {} {}"),
+        "draw {} --what states",
     ],
 )
 def test_an_empty_picture_has_a_reason(line: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,3 +150,17 @@ def test_a_curve_without_values_says_so(what: str, capsys: pytest.CaptureFixture
     assert run(["build", "reset.pkt", "-o", "reset.pcap"]) == 0
     assert run(["draw", "reset.pcap", "--what", what]) == 0
     assert "nothing to draw: no segment of the conversation has what this picture shows" in capsys.readouterr().out
+
+
+def test_two_captures_without_a_common_conversation(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("empty.pcap").write_bytes(Path("whole.pcap").read_bytes()[:HEADER])
+    Scenario.load("http").play().write("http.pcap")
+    for one, other, said in (
+        ("whole.pcap", "empty.pcap", True),
+        ("http.pcap", "whole.pcap", True),
+        ("empty.pcap", "empty.pcap", True),
+        ("whole.pcap", "whole.pcap", False),
+    ):
+        assert run(["draw", one, other]) == 0
+        line = f"labkit: {one} and {other}: no conversation that is drawn is in both\n"
+        assert capsys.readouterr().err == line * said

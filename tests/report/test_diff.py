@@ -220,7 +220,7 @@ def test_conversations_of_only_one_capture():
 
 
 def test_two_interfaces_are_needed(http):
-    with pytest.raises(UsageError, match="has segments at 1 interfaces; expected two interfaces, or a second capture"):
+    with pytest.raises(UsageError, match="has segments at 1 interface; expected two interfaces, or a second capture"):
         points(http)
 
 
@@ -280,7 +280,7 @@ def test_an_annotated_capture_has_both(files, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["client.pcap"], Exit.USAGE, "client.pcap: has segments at 1 interfaces"),
+        (["client.pcap"], Exit.USAGE, "client.pcap: has segments at 1 interface"),
         (["client.pcap", "none.pcap"], Exit.UNREADABLE, "none.pcap: cannot be read"),
         (["client.pcap", "server.pcap", "--late-by", "soon"], Exit.USAGE, "'soon'"),
         (["client.pcap", "server.pcap", "--annotate", "a.pcap"], Exit.USAGE, "needs the suffix .pcapng"),

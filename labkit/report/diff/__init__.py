@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from labkit.build.trace import Trace
 from labkit.errors import UsageError
-from labkit.i18n import _
+from labkit.i18n import ngettext
 from labkit.report.diff.fields import Alteration, altered
 from labkit.report.diff.matching import Matching, Octets, match
 from labkit.report.diff.packets import SIDES, Packet, Pair, Talk, pairs
@@ -123,9 +123,11 @@ def points(trace: Trace) -> tuple[Trace, Trace]:
     found = sorted({record.frames[-1].interface for record in trace.records if record.frames})
     if len(found) != 2:
         raise UsageError(
-            _("{name}: has segments at {count} interfaces; expected two interfaces, or a second capture").format(
-                name=trace.name, count=len(found)
-            )
+            ngettext(
+                "{name}: has segments at {count} interface; expected two interfaces, or a second capture",
+                "{name}: has segments at {count} interfaces; expected two interfaces, or a second capture",
+                len(found),
+            ).format(name=trace.name, count=len(found))
         )
     interfaces = trace.origin.interfaces if trace.origin is not None else ()
     names = [interfaces[each].name if each < len(interfaces) else "" for each in found]
