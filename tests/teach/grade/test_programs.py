@@ -117,3 +117,11 @@ def test_what_is_not_run(files: list[bytes], reason: str, tmp_path: Path, monkey
     entries = [Entry(("ada", str(number)), lambda octets=octets: octets) for number, octets in enumerate(files)]  # type: ignore[misc]
     handin = HandIn("ada", ("ada",), entries, [each.parts[1:] for each in entries])
     assert reason in graded([handin], tmp_path)["refused"]["ada"]
+
+
+def test_an_empty_folder_is_not_run(tmp_path: Path) -> None:
+    for name in ("ada", "bob/lib"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+    found = graded(find(str(tmp_path / "in"), whole=True), tmp_path / "out")
+    reason = "nothing was handed in: the folder has no file of the student in it"
+    assert found == {"seen": {}, "notes": [], "refused": {"ada": reason, "bob": reason}}
