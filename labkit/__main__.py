@@ -13,8 +13,8 @@ MANY_OBJECTS = 100_000
 
 
 SELDOM_USED = ("inspect",)
-"""Modules that click and `dataclasses` import, and need for help pages and errors only: to import them takes as long as to verify
-a small capture."""
+"""Modules that click imports and needs for help pages and errors only, and `dataclasses` of Python 3.11 for errors: to import
+them takes as long as to verify a small capture."""
 
 
 class Later(ModuleType):

@@ -49,6 +49,13 @@ def count_in(path: str) -> None:
         guard.written.add(_place(os.stat(path)))  # noqa: PTH116 - a plain string
 
 
+def take_back(path: str) -> None:
+    """The running command has failed: it may write a file again that it has written, to bring back what was there."""
+    if (guard := _guard.get()) is not None:
+        with suppress(OSError):
+            guard.written.discard(_place(os.stat(path)))  # noqa: PTH116 - a plain string
+
+
 def check(name: str, old: os.stat_result) -> None:
     """UsageError if the existing file, called `name` in messages, must not be replaced."""
     guard = _guard.get()

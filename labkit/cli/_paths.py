@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 
-class PathType(click.ParamType[str]):
+class PathType(click.ParamType):  # type: ignore[type-arg]  # old versions of click have no type argument
     """A path, or "-" for standard input or output. It is checked where it is opened, and then a file that cannot be read has an
     exit code of its own."""
 

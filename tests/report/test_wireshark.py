@@ -198,17 +198,23 @@ def tree(place: Path) -> dict[str, bytes | None]:
     return found
 
 
-def test_install_status_uninstall(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("is_root", [True, False])
+def test_install_status_uninstall(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, is_root: bool
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if is_root else 1000)
     assert run(["wireshark", "status"]) == 0
     assert capsys.readouterr().out.count("  missing  ") == 5
     assert not place.exists()
     assert run(["wireshark", "install"]) == 0
-    assert capsys.readouterr().err == f"labkit: {place}: 5 files installed\n"
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first == f"labkit: {place}: 5 files installed"
+    assert [each.partition(" makes no fields when root ")[0] for each in others] == ["labkit: Wireshark 4.6"] * is_root
     assert {name: octets for name, octets in tree(place).items() if octets} == {
         name: wireshark.content(name) for name in wireshark.FILES
     }
     assert run(["wireshark", "install"]) == 0
-    assert capsys.readouterr().err == f"labkit: {place}: 0 files installed\n"
+    assert capsys.readouterr().err.splitlines()[0] == f"labkit: {place}: 0 files installed"
     assert run(["wireshark", "status"]) == 0
     assert capsys.readouterr().out.count("  installed  ") == 5
     assert run(["wireshark", "uninstall"]) == 0

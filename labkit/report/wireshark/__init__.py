@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from labkit.capture.guard import take_back
 from labkit.capture.sink import Sink
 from labkit.errors import CaptureError, UsageError
 from labkit.i18n import N_, _, printable, reason_of, unreadable
@@ -170,6 +171,7 @@ def _undo(before: dict[Path, bytes | None], folders: list[Path]) -> None:
             if octets is None:
                 target.unlink(missing_ok=True)
             else:
+                take_back(str(target))
                 _write(target, octets)
     for each in reversed(folders):
         with suppress(OSError):
