@@ -14,7 +14,7 @@ from labkit import Scenario, Trace, inject
 from labkit.live.system import capable
 
 TOP = Path(__file__).parents[2]
-OLDEST = TOP / ".venv" / "oldest-pytest"
+OLDEST = TOP / ".venv" / "oldest"
 
 needs_root = pytest.mark.skipif(not capable(), reason="recording an interface needs the capabilities of root")
 
@@ -24,7 +24,7 @@ needs_root = pytest.mark.skipif(not capable(), reason="recording an interface ne
         "this pytest",
         pytest.param(
             "the oldest pytest",
-            marks=pytest.mark.skipif(not OLDEST.exists(), reason="scripts/test installs the oldest pytest in .venv"),
+            marks=pytest.mark.skipif(not OLDEST.exists(), reason="scripts/test installs the oldest packages in .venv"),
         ),
     ]
 )
