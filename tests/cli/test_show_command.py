@@ -350,8 +350,9 @@ def test_standard_input() -> None:
 def test_a_table_loads_nothing_that_builds(format_: str, tmp_path: Path) -> None:
     Scenario.load("document").play().write(tmp_path / "a.pcapng")
     program = (
-        f"import sys; from labkit.cli import run; code = run(['show', 'a.pcapng', '--format', '{format_}']); "
-        "print(code, sorted({'labkit.build', 'labkit.packet.scapy_build', 'pathlib', 'ipaddress'} & sys.modules.keys()))"
+        "import sys; before = set(sys.modules); from labkit.cli import run; "
+        f"code = run(['show', 'a.pcapng', '--format', '{format_}']); loaded = sys.modules.keys() - before; "
+        "print(code, sorted({'labkit.build', 'labkit.packet.scapy_build', 'pathlib', 'ipaddress'} & loaded))"
     )
     environment = {"PYTHONPATH": str(ROOT), "LC_ALL": "C"}
     done = subprocess.run(

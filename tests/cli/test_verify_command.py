@@ -381,8 +381,9 @@ LATE = """
 def test_a_verdict_without_findings_loads_little() -> None:
     good(Path("a.pcap"))
     program = (
-        "import sys; from labkit.cli import run; code = run(['verify', 'a.pcap', '--no-config']); "
-        f"print(code, sorted({set(LATE.split())!r} & sys.modules.keys()))"
+        "import sys; before = set(sys.modules); from labkit.cli import run; "
+        "code = run(['verify', 'a.pcap', '--no-config']); loaded = sys.modules.keys() - before; "
+        f"print(code, sorted({set(LATE.split())!r} & loaded))"
     )
     done = subprocess.run(
         [sys.executable, "-P", "-c", program],
