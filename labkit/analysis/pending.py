@@ -185,6 +185,9 @@ def _answer_gaps_by_receiver(seg: Seen, peer: Side) -> None:
 def _answer_unsent(seg: Seen, me: Side, peer: Side) -> None:
     # A side that has sent no octet began with a keep-alive or a window probe: an ack one above it is SND.NXT, and right.
     first = me.syn == 0 and peer.has_rcv_nxt == 0 and me.octets == 0
+    # An ack without its sender's SYN: the capture lacks the SYN ACK, or a host that has an older connection answers the SYN (RFC
+    # 9293 section 3.5.1, figure 9).
+    no_syn = me.syn != 0 and peer.syn == 0
     for i in range(peer.pending_n):
         if peer.pending_kind[i] == GAP or peer.pending_state[i] != OPEN:
             continue
@@ -209,6 +212,7 @@ def _answer_unsent(seg: Seen, me: Side, peer: Side) -> None:
             peer.pending_state[i] = LATE
         elif (
             seg.seq_offset == 0
+            and not no_syn
             and peer.pending_mark[i] != ECHOES  # it has seen a segment of this side that the capture does not show
             and not (seg.seg_len and soon and sn.before(seg.end, ack))
             and not (me.has_rcv_nxt and sn.before(seg.ack, me.rcv_nxt))
@@ -346,10 +350,11 @@ def close(me: Side, peer: Side) -> None:
                 peer.last_packet == peer.resyn_packet
             )  # its SYN for the next connection tells nothing of this one
             last = (peer.last_packet < me.pending_packet[i] or opens_again) and not peer.has_fin
-            fin = off == 1 and (me.has_fin or me.missed or gaps)  # the peer's FIN may be missing
+            lacks = me.missed != 0 or gaps != 0  # the capture lacks packets of this side, and so perhaps the peer's last ones
+            fin = off == 1 and (me.has_fin or lacks)  # the peer's FIN may be missing
             if me.pending_mark[i] == ECHOES:
                 me.pending_state[i] = UNPROVEN
-            elif wrong and last and (fin or 1 < off <= max(me.mss, 536, peer.data_len)):
+            elif wrong and last and (fin or (off > 1 and (lacks or off <= max(me.mss, 536, peer.data_len)))):
                 # Nothing of the peer is behind it: its last segment may be missing, which is large above offload.
                 me.pending_state[i] = LOST
             else:

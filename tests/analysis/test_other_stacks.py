@@ -334,6 +334,26 @@ SITUATIONS: dict[str, tuple[str, set[str]]] = {
         """,
         {"SEQ01"},
     ),
+    "the capture lacks the last packets of both sides": (
+        f"{OPENED} < P. 1:501(500) ack 1 \n > . 2:2(0) ack 5001",
+        {"ACK01"},
+    ),
+    "the capture lacks no packet of the side that acknowledges": (
+        f"{OPENED} < P. 1:501(500) ack 1 \n > . 1:1(0) ack 5001",
+        {"ACK01"},
+    ),
+    "the capture lacks the SYN ACK, and what it acknowledges comes again": (
+        "> S 0:0(0) \n < . 1:1(0) ack 101 \n +0.3 > P. 1:101(100) ack 1 \n < . 1:1(0) ack 101",
+        set(),
+    ),
+    "an ack goes beyond what was sent, and what it acknowledges comes later": (
+        f"{OPENED} < . 1:1(0) ack 101 \n +0.3 > P. 1:101(100) ack 1 \n < . 1:1(0) ack 101",
+        {"ACK01"},
+    ),
+    "a host that has an older connection answers the SYN, and the client does not refuse that": (
+        "> S 0:0(0) \n < . 300:300(0) ack 1251 \n > . 1:1(0) ack 300 \n +1 > S 0:0(0) \n < . 300:300(0) ack 1251",
+        set(),
+    ),
     "both open, and one answers with what its own SYN offers": (
         """
         > S  0:0(0) <mss 1240,sackOK,TS val 100 ecr 0,nop,wscale 7>
@@ -386,6 +406,12 @@ def findings(everything: list[Frame]) -> list[Finding]:
 )
 def test_a_situation(text: str, codes: set[str], version: int, isns: tuple[int, int]) -> None:
     assert {each.code for each in findings(frames_of(text, version, isns))} == codes
+
+
+@pytest.mark.parametrize(("seq", "severity"), [(2, Severity.WARNING), (1, Severity.ERROR)], ids=["both sides", "one side"])
+def test_where_a_side_lacks_packets_its_last_ack_is_not_proven(seq: int, severity: Severity) -> None:
+    text = f"{OPENED} < P. 1:501(500) ack 1 \n > . {seq}:{seq}(0) ack 5001"
+    assert [(each.packet, each.severity) for each in findings(frames_of(text, 6, ISNS["raw"]))] == [(5, severity)]
 
 
 def test_the_reset_in_syn_received_answers_the_syn() -> None:

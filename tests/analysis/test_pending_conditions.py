@@ -259,7 +259,7 @@ TABLE.add(
 
 # The sender of octets that were acknowledged, and that the capture does not show.
 UNSEEN = row("peer", UNSENT, 100, 150, 0) | {"me.syn": 1, "me.has_nxt": 1, "me.nxt": at(100), "me.top": at(100)}
-UNSEEN |= {"seg.time": SAME_MOMENT + 1}
+UNSEEN |= {"seg.time": SAME_MOMENT + 1, "peer.syn": 1}
 TABLE.add(
     "a pure ACK at the number that was acknowledged",
     answer,
@@ -268,6 +268,8 @@ TABLE.add(
     (data(151, 0), {}),
     (data(149, 0) | {"seg.seq_offset": 49}, peer_is(OPEN)),
     (data(100, 0), peer_is(WRONG)),
+    (data(100, 0) | {"peer.syn": 0}, peer_is(OPEN)),  # the capture lacks the SYN ACK, or the ack is of an older connection
+    (data(100, 0) | {"peer.syn": 0, "me.syn": 0}, peer_is(WRONG)),
     (data(99, 0) | {"seg.seq_offset": -1}, peer_is(OPEN)),  # an old one shows nothing
     (data(100, 0) | {"seg.time": 0}, peer_is(WRONG)),
     (data(100, 0) | {"peer.pending_mark": [ECHOES]}, peer_is(OPEN)),
@@ -316,6 +318,7 @@ TABLE.add(
     peer_is(FILLED) | BEGUN,
     ({"me.octets": 1}, peer_is(MISSED) | BEGUN),
     ({"me.syn": 1}, peer_is(WRONG) | STAYS),
+    ({"me.syn": 1, "peer.syn": 0}, peer_is(OPEN) | STAYS),
     ({"peer.has_rcv_nxt": 1}, peer_is(WRONG) | STAYS),
     ({"me.nxt": at(101)}, peer_is(WRONG) | {"me.nxt": at(101), "me.top": at(100)}),
     ({"seg.seq_offset": -1}, peer_is(OPEN) | STAYS),
@@ -472,6 +475,7 @@ TABLE.add(
     ({"me.pending_seen": [at(636)]}, me_is(LOST)),  # 536 octets, which every path carries
     ({"me.pending_seen": [at(637)]}, me_is(WRONG)),
     ({"me.pending_seen": [at(637)], "me.has_fin": 1}, me_is(WRONG)),
+    ({"me.pending_seen": [at(637)], "me.missed": 1}, me_is(LOST)),  # the capture lacks packets of this side too
     ({"me.pending_seen": [at(637)], "me.mss": 537}, me_is(LOST)),
     ({"me.pending_seen": [at(637)], "peer.data_len": 537}, me_is(LOST)),
     ({"me.pending_seen": [at(102)]}, me_is(LOST)),
@@ -480,6 +484,10 @@ TABLE.add(
     ({"me.pending_seen": [at(101)], "me.missed": 1}, me_is(LOST)),
     (
         {"me.pending_n": 2, "me.pending_seen": [at(101), at(200)], "peer.has_rcv_nxt": 0} | two("kind", UNSENT, GAP),
+        {"me.pending_state": [LOST, UNPROVEN]},
+    ),
+    (
+        {"me.pending_n": 2, "me.pending_seen": [at(637), at(200)], "peer.has_rcv_nxt": 0} | two("kind", UNSENT, GAP),
         {"me.pending_state": [LOST, UNPROVEN]},
     ),
 )
