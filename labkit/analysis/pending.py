@@ -350,7 +350,7 @@ def close(me: Side, peer: Side) -> None:
                 peer.last_packet == peer.resyn_packet
             )  # its SYN for the next connection tells nothing of this one
             last = (peer.last_packet < me.pending_packet[i] or opens_again) and not peer.has_fin
-            lacks = me.missed != 0 or gaps != 0  # the capture lacks packets of this side, and so perhaps the peer's last ones
+            lacks = me.missed != 0 or gaps != 0  # packets of this side, and so perhaps the peer's last ones
             fin = off == 1 and (me.has_fin or lacks)  # the peer's FIN may be missing
             if me.pending_mark[i] == ECHOES:
                 me.pending_state[i] = UNPROVEN

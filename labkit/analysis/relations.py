@@ -162,6 +162,11 @@ def is_resent(seg: Seen, me: Side) -> bool:
     return again and not is_copy(seg, me)
 
 
+def is_fin_again(seg: Seen, me: Side) -> bool:
+    """Whether the segment is a FIN that was first sent before the capture began: the ACKs behind it have the next number already."""
+    return me.syn == 0 and me.octets == 0 and seg.ctl & FIN != 0 and sn.add(seg.seq, seg.len + 1) == me.nxt
+
+
 def is_copy(seg: Seen, me: Side) -> bool:
     """Whether a segment has the IPv4 identification of its sender's last one: it was captured, or delivered, twice."""
     return seg.ip_id > 0 and seg.ip_id == me.last_id and seg.seq == me.last_seq

@@ -26,6 +26,7 @@ from labkit.analysis.relations import (
     echoes_unseen,
     exceeds_mss,
     is_duplicate_ack,
+    is_fin_again,
     is_possible_echo,
     is_probe,
     is_window_probe,
@@ -390,7 +391,8 @@ def _advance_sequence(seg: Seen, me: Side, peer: Side, damaged: bool) -> None:
     if seg.seg_len and me.has_nxt and peer.has_rcv_nxt and sn.after(me.nxt, peer.rcv_nxt):
         me.piped = 1
     fin = sn.add(seg.seq, seg.len)
-    if seg.ctl & FIN and not damaged and not me.has_fin and me.has_nxt and me.pending_n == 0 and sn.before(fin, me.nxt):
+    low = me.has_nxt and me.pending_n == 0 and sn.before(fin, me.nxt) and not is_fin_again(seg, me)
+    if seg.ctl & FIN and not damaged and not me.has_fin and low:
         # A FIN before octets that were sent has a wrong number (FIN01). It counts as if it came after them.
         fin = me.nxt
         me.nxt = sn.add(fin, 1)

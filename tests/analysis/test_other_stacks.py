@@ -354,6 +354,35 @@ SITUATIONS: dict[str, tuple[str, set[str]]] = {
         "> S 0:0(0) \n < . 300:300(0) ack 1251 \n > . 1:1(0) ack 300 \n +1 > S 0:0(0) \n < . 300:300(0) ack 1251",
         set(),
     ),
+    "a FIN comes again that was first sent before the capture began": (
+        """
+        > P. 1:101(100) ack 2
+        < .  2:2(0) ack 101
+        +0.5 < F. 1:1(0) ack 101
+        > F. 101:101(0) ack 2
+        < .  2:2(0) ack 102
+        """,
+        set(),
+    ),
+    "so does data with FIN": (
+        """
+        > P. 1:101(100) ack 52
+        < .  52:52(0) ack 101
+        +0.5 < FP. 1:51(50) ack 101
+        > F. 101:101(0) ack 52
+        < .  52:52(0) ack 102
+        """,
+        set(),
+    ),
+    "a FIN has the number of data that the capture has": (
+        """
+        > P. 1:101(100) ack 2
+        < P. 2:52(50) ack 101
+        +0.5 < F. 51:51(0) ack 101
+        > F. 101:101(0) ack 52
+        """,
+        {"FIN01"},
+    ),
     "both open, and one answers with what its own SYN offers": (
         """
         > S  0:0(0) <mss 1240,sackOK,TS val 100 ecr 0,nop,wscale 7>
@@ -408,7 +437,7 @@ def test_a_situation(text: str, codes: set[str], version: int, isns: tuple[int, 
     assert {each.code for each in findings(frames_of(text, version, isns))} == codes
 
 
-@pytest.mark.parametrize(("seq", "severity"), [(2, Severity.WARNING), (1, Severity.ERROR)], ids=["both sides", "one side"])
+@pytest.mark.parametrize(("seq", "severity"), [(2, Severity.WARNING), (1, Severity.ERROR)], ids=["both", "one"])
 def test_where_a_side_lacks_packets_its_last_ack_is_not_proven(seq: int, severity: Severity) -> None:
     text = f"{OPENED} < P. 1:501(500) ack 1 \n > . {seq}:{seq}(0) ack 5001"
     assert [(each.packet, each.severity) for each in findings(frames_of(text, 6, ISNS["raw"]))] == [(5, severity)]

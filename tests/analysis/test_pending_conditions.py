@@ -268,7 +268,7 @@ TABLE.add(
     (data(151, 0), {}),
     (data(149, 0) | {"seg.seq_offset": 49}, peer_is(OPEN)),
     (data(100, 0), peer_is(WRONG)),
-    (data(100, 0) | {"peer.syn": 0}, peer_is(OPEN)),  # the capture lacks the SYN ACK, or the ack is of an older connection
+    (data(100, 0) | {"peer.syn": 0}, peer_is(OPEN)),  # no SYN ACK, or an older connection
     (data(100, 0) | {"peer.syn": 0, "me.syn": 0}, peer_is(WRONG)),
     (data(99, 0) | {"seg.seq_offset": -1}, peer_is(OPEN)),  # an old one shows nothing
     (data(100, 0) | {"seg.time": 0}, peer_is(WRONG)),

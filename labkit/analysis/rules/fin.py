@@ -2,7 +2,7 @@
 
 from labkit.analysis.order import SAME_MOMENT
 from labkit.analysis.pending import GAP, LOST, WRONG, Resolved
-from labkit.analysis.relations import is_probe
+from labkit.analysis.relations import is_fin_again, is_probe
 from labkit.analysis.rule import RFC_ONLY, Scope, Severity, rule
 from labkit.analysis.side import Side
 from labkit.packet.seen import Seen
@@ -46,11 +46,12 @@ GOOD = """
 def fin_before_the_last_octet(seg: Seen, me: Side, peer: Side) -> int:
     """A FIN takes the sequence number after the last byte of the stream, so no byte of its sender lies beyond it.
 
-    A FIN that arrives late, after a retransmission, still has this number.
+    A FIN that arrives late, after a retransmission, still has this number. Where the capture begins after a FIN, the host's ACKs
+    have the number behind it (RFC 9293 section 3.4), and then the FIN comes again.
     """
     if seg.ctl & (FIN | SYN | RST) != FIN or me.has_fin or not me.has_nxt or me.pending_n:
         return False  # a pending segment may be at fault, not the FIN
-    return before(add(seg.seq, seg.len), me.nxt)
+    return before(add(seg.seq, seg.len), me.nxt) and not is_fin_again(seg, me)
 
 
 @rule(
