@@ -44,6 +44,15 @@ CLOSED = """
 """
 """The server's window is closed."""
 
+FULL = """
+    > S  0:0(0) win 8000 <mss 1460,sackOK,TS val 100 ecr 0>
+    < S. 0:0(0) ack 1 win 100 <mss 1460,sackOK,TS val 900 ecr 100>
+    > .  1:1(0) ack 1 win 8000 <nop,nop,TS val 101 ecr 900>
+    > P. 1:101(100) ack 1 win 8000 <nop,nop,TS val 102 ecr 900>
+    +0.1 < .  1:1(0) ack 101 win 100 <nop,nop,TS val 1003 ecr 102>
+"""
+"""The server has offered room again."""
+
 COUNTED: dict[str, tuple[str, set[str]]] = {
     "a SACK block has a part of a segment that came again in other parts": (
         f"""{OPENED.replace("win 8000", "win 8000 <mss 1000,sackOK>", 2)}
@@ -353,6 +362,20 @@ SITUATIONS: dict[str, tuple[str, set[str]]] = {
     "a host that has an older connection answers the SYN, and the client does not refuse that": (
         "> S 0:0(0) \n < . 300:300(0) ack 1251 \n > . 1:1(0) ack 300 \n +1 > S 0:0(0) \n < . 300:300(0) ack 1251",
         set(),
+    ),
+    "the ACK that closed the window was overtaken by the one that opened it": (
+        f"""{FULL}
+        +0.0001 < .  1:1(0) ack 101 win 0 <nop,nop,TS val 1001 ecr 102>
+        +0.1 > P. 101:201(100) ack 1 win 8000 <nop,nop,TS val 302 ecr 1003>
+        """,
+        set(),
+    ),
+    "the window closes again": (
+        f"""{FULL}
+        +0.0001 < .  1:1(0) ack 101 win 0 <nop,nop,TS val 1004 ecr 102>
+        +0.1 > P. 101:201(100) ack 1 win 8000 <nop,nop,TS val 302 ecr 1004>
+        """,
+        {"WIN01", "WIN02"},
     ),
     "a FIN comes again that was first sent before the capture began": (
         """
