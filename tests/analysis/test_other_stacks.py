@@ -377,6 +377,25 @@ SITUATIONS: dict[str, tuple[str, set[str]]] = {
         """,
         {"WIN01", "WIN02"},
     ),
+    "the window shrinks behind the peer's FIN": (
+        f"""{OPENED}
+        > F. 1:1(0) ack 1
+        < F. 1:1(0) ack 2 win 8000
+        > .  2:2(0) ack 2
+        +0.5 > F. 1:1(0) ack 1
+        < .  2:2(0) ack 2 win 1000
+        """,
+        set(),
+    ),
+    "the window shrinks before the peer's FIN": (
+        f"""{OPENED}
+        > P. 1:101(100) ack 1
+        +0.5 < .  1:1(0) ack 101 win 1000
+        > F. 101:101(0) ack 1
+        < .  1:1(0) ack 102
+        """,
+        {"WIN02"},
+    ),
     "a FIN comes again that was first sent before the capture began": (
         """
         > P. 1:101(100) ack 2
