@@ -163,7 +163,7 @@ def is_resent(seg: Seen, me: Side) -> bool:
 
 
 def is_fin_again(seg: Seen, me: Side) -> bool:
-    """Whether the segment is a FIN that was first sent before the capture began: the ACKs behind it have the next number already."""
+    """Whether the segment is a FIN that was first sent before the capture began: its sender's ACKs have the number behind it."""
     return me.syn == 0 and me.octets == 0 and seg.ctl & FIN != 0 and sn.add(seg.seq, seg.len + 1) == me.nxt
 
 

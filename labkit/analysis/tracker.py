@@ -480,10 +480,10 @@ def _advance_ack(seg: Seen, me: Side, peer: Side) -> None:
         peer.since = 0 if not peer.has_nxt or not sn.before(seg.ack, peer.nxt) else peer.last_time
     elif is_duplicate_ack(seg, me, peer):
         me.same_acks += 1 if 0 <= me.same_acks < ASKED else 0
-    elif sn.before(seg.ack, me.rcv_nxt):
-        return  # overtaken: its window is outdated (RFC 9293 section 3.10.7.4: SND.WL1 and SND.WL2)
-    if not me.advances and is_too_old(seg, me):
-        return  # the receiver drops it by its timestamp (RFC 7323 section 5.3), and its window with it
+    if not me.advances and (sn.before(seg.ack, me.rcv_nxt) or is_too_old(seg, me)):
+        # Overtaken: its window is outdated (RFC 9293 section 3.10.7.4: SND.WL1 and SND.WL2), or dropped with it by its timestamp
+        # (RFC 7323 section 5.3).
+        return
     me.raw_win = seg.win
     if seg.win == 0 and (me.win or not me.has_right_edge):
         me.closed_time, me.closed_nxt, me.closed_len = seg.time, seg.end, seg.seg_len

@@ -1,6 +1,6 @@
 """What small TCP stacks and simulators send on paths that lose and delay packets, as captures of them show: no error and no false
-warning. lwIP 2.1.3, smoltcp 0.13.1, libslirp 4.7.0, ns-3 3.44, PyTCP 3.0.9, passt of October 2026, gVisor of July 2024, and
-Linux 6.18 where it talks to them.
+warning. lwIP 2.1.3, smoltcp 0.13.1, libslirp 4.7.0, ns-3 3.44, PyTCP 3.0.9, passt of October 2026, gVisor of July 2024, iPXE of
+January 2019, GRUB 2.06, EDK II 2022.11, LWIPv6 1.5a, masscan 1.3.2, and Linux 6.18 where it talks to them.
 
 Beside each situation stands one that looks alike and is a mistake.
 """
