@@ -25,7 +25,10 @@ CASES(
     ({"me.has_fin": 1}, 0),
     ({"me.has_nxt": 0}, 0),
     ({"me.pending_n": 1}, 0),
-    ({"seg.len": 99}, 1),
+    ({"seg.len": 99}, 0),  # the FIN that was sent before the capture began
+    ({"seg.len": 99, "me.syn": 1}, 1),
+    ({"seg.len": 99, "me.octets": 1}, 1),
+    ({"seg.len": 98}, 1),
     ({"seg.len": 100}, 0),
     ({"seg.len": 101}, 0),
 )
