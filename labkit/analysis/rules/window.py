@@ -211,8 +211,8 @@ def takes_back(seg: Seen, me: Side, peer: Side) -> int:
     edge = add(seg.ack, scaled(seg.win, seg.ctl, me, peer))
     if not after(add(me.rcv_nxt, me.win + 1 - unit), edge):
         return False  # as nearly always, so that this is asked first
-    if me.has_fin and peer.has_fin and seg.ack == add(peer.fin, 1):
-        return False  # nobody has more data to send (RFC 9293 section 3.6): Linux offers less in TIME-WAIT
+    if me.has_fin and peer.has_fin and seg.ack == me.rcv_nxt == add(peer.fin, 1):
+        return False  # both have closed, and the FIN was acknowledged before (RFC 9293 section 3.6): Linux in TIME-WAIT
     if (me.last_ctl & SYN and me.wscale > 0) or is_multipath(me, peer) or not scale_is_known(me, peer):
         return False
     return not ((me.has_rcv_nxt and before(seg.ack, me.rcv_nxt)) or overtaken(seg, me))
