@@ -17,7 +17,7 @@ class ScenarioError(LabkitError):
 
 
 class UncompilableError(LabkitError):
-    """A rule that the compiled engine cannot take; the interpreter can."""
+    """A rule that the compiled engine cannot take, or a compiler that is too old; the interpreter can."""
 
 
 class CaptureError(LabkitError):

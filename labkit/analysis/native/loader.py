@@ -22,6 +22,7 @@ from labkit.analysis.config_trust import foreign
 from labkit.analysis.native.packed import Entry, Library
 from labkit.analysis.native.records import PREFIX
 from labkit.compiled import digest
+from labkit.errors import UncompilableError
 from labkit.i18n import _, printable, reason_of
 
 File = str | os.PathLike[str]
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from labkit.analysis.native.assembly import Assembly
 
 MAGIC = b"labkit object code, format 4\n"
+LEAST, LEAST_LLVM = "0.45", (20,)
+"""The oldest llvmlite that takes the text of `assembly`, as pyproject.toml asks for it, and its LLVM: older ones want to know what
+an address points to."""
 ROOM = 1 << 18
 """Octets that the machine code takes, at most."""
 KEPT = 8
@@ -74,11 +78,12 @@ def load(
 
     Its code follows from `files`; `name` distinguishes libraries of the same files. To compile it, which takes some seconds,
     `source` gives the module, after a call of `on_compile` with the reason why the code cannot be kept, or an empty text.
-    ImportError without llvmlite.
+    ImportError without llvmlite, UncompilableError with one that is too old.
     """
     path = place(name, files)
     with suppress(ValueError, OSError):
         return CompiledLibrary(_read(path))
+    _check_version()
     obstacle = _obstacle(path)
     on_compile(obstacle)
     code = build(source())
@@ -139,6 +144,15 @@ def _version() -> list[str]:
     # A distribution's folder is named for its version.
     folders = sorted(each.name for each in package.parent.glob("llvmlite-*-info"))
     return folders or [f"{package} {package.stat().st_mtime_ns}"]
+
+
+def _check_version() -> None:
+    import llvmlite
+    import llvmlite.binding as llvm
+
+    if llvm.llvm_version_info < LEAST_LLVM:
+        text = _("llvmlite {version} is too old; expected {least} or later")
+        raise UncompilableError(text.format(version=llvmlite.__version__, least=LEAST))
 
 
 def _processor() -> tuple[str, str]:

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from labkit.analysis.native.assembly import Assembly
 from labkit.analysis.native.lines import INT, numbers
 from labkit.analysis.native.loader import is_built, load, place
 from labkit.analysis.native.packed import Library
+from labkit.errors import UncompilableError
 
 TEXT = """
 def plus_one(number):
@@ -51,6 +53,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     found = tmp_path / "cache"
     monkeypatch.setenv(loader.FOLDER, str(found))
     return found
+
+
+def test_a_compiler_that_is_too_old(folder: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """llvmlite 0.44 has LLVM 15."""
+    monkeypatch.setattr("llvmlite.binding.llvm_version_info", (15, 0, 7))
+    monkeypatch.setattr("llvmlite.__version__", "0.44.0")
+    noticed: list[str] = []
+    with pytest.raises(UncompilableError, match=r"^llvmlite 0\.44\.0 is too old; expected 0\.45 or later$"):
+        load("a", [file], source, noticed.append)
+    assert noticed == []
+    assert not folder.exists()
+
+
+def test_the_project_asks_for_a_compiler_that_is_new_enough() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text("utf-8"))["project"]
+    assert f"llvmlite>={loader.LEAST}" in project["optional-dependencies"]["fast"]
 
 
 @pytest.fixture
