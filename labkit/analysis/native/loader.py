@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 MAGIC = b"labkit object code, format 4\n"
 LEAST, LEAST_LLVM = "0.45", (20,)
-"""The oldest llvmlite that takes the text of `assembly`, as pyproject.toml asks for it, and its LLVM: older ones want to know what
-an address points to."""
+"""The oldest llvmlite that takes the text of `assembly`, as pyproject.toml asks for it, and its LLVM. Older ones want to know
+what an address points to."""
 ROOM = 1 << 18
 """Octets that the machine code takes, at most."""
 KEPT = 8
