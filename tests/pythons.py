@@ -3,43 +3,28 @@
 import shutil
 import subprocess
 import sys
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-NEWEST = 15
+MINORS = [minor for minor in range(11, 16) if minor != sys.version_info.minor]
+
+each_other = pytest.mark.parametrize("minor", MINORS)
+"""The mark of a test that each of them must pass; `python3` finds it."""
 
 
-def _places(name: str) -> list[str]:
-    """Where a version may be: on PATH, or among those of pyenv."""
-    root = (
-        subprocess.run(["pyenv", "root"], capture_output=True, text=True, check=False).stdout.strip()
-        if shutil.which("pyenv")
-        else ""
-    )
-    kept = sorted(Path(root, "versions").glob(f"{name.removeprefix('python')}.*/bin/python")) if root else []
-    return [name, *map(str, kept)]
+def python3(minor: int) -> str:
+    """Python 3.`minor`; where there is none, the test is skipped."""
+    for place in _places(minor):
+        if shutil.which(place) and not subprocess.run([place, "-c", ""], capture_output=True, check=False).returncode:
+            return place
+    pytest.skip(f"Python 3.{minor} is not installed")
 
 
-@cache
-def others() -> list[str]:
-    """The programs."""
-    found = []
-    for minor in range(11, NEWEST + 1):
-        if minor == sys.version_info.minor:
-            continue
-        for place in _places(f"python3.{minor}"):
-            if (
-                shutil.which(place)
-                and not subprocess.run([place, "-c", ""], capture_output=True, check=False).returncode
-            ):
-                found.append(place)
-                break
-    return found
-
-
-each_other = pytest.mark.parametrize(
-    "python", others() or [pytest.param("", marks=pytest.mark.skip("there is no other Python here"))]
-)
-"""The mark of a test that each of them must pass."""
+def _places(minor: int) -> Iterator[str]:
+    """Where it may be: on PATH, or among those of pyenv."""
+    yield f"python3.{minor}"
+    if shutil.which("pyenv"):
+        root = subprocess.run(["pyenv", "root"], capture_output=True, text=True, check=False).stdout.strip()
+        yield from map(str, sorted(Path(root, "versions").glob(f"3.{minor}.*/bin/python")))

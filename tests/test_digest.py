@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from pythons import each_other
+from pythons import each_other, python3
 
 from labkit import compiled
 
@@ -53,9 +53,9 @@ def test_a_file_of_many_octets_is_read_whole(tmp_path: Path) -> None:
 
 
 @each_other
-def test_other_versions_of_python_find_the_same(python: str, files: list[Path]) -> None:
+def test_other_versions_of_python_find_the_same(minor: int, files: list[Path]) -> None:
     code = "import runpy, sys; print(runpy.run_path(sys.argv[1])['digest'](sys.argv[2:]))"
     done = subprocess.run(
-        [python, "-I", "-c", code, compiled.__file__, *files], capture_output=True, text=True, check=True
+        [python3(minor), "-I", "-c", code, compiled.__file__, *files], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == compiled.digest(files)

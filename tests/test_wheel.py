@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from pythons import each_other
+from pythons import each_other, python3
 
 pytest.importorskip("ziglang", reason="ziglang, which links for other platforms, is not installed")
 
@@ -90,8 +90,8 @@ def test_the_engine_of_a_wheel_judges_without_a_compiler(installed: Path) -> Non
 
 
 @each_other
-def test_other_versions_of_python_use_the_same_wheel(python: str, installed: Path) -> None:
-    judged, same, _packets = run(installed, VERIFY, python).split()
+def test_other_versions_of_python_use_the_same_wheel(minor: int, installed: Path) -> None:
+    judged, same, _packets = run(installed, VERIFY, python3(minor)).split()
     assert (judged, same) == ("True", "True")
 
 

@@ -34,7 +34,7 @@ class About(NamedTuple):
 
     @property
     def text(self) -> str:
-        """A line for each value: `digest 6f133b9808db930e`, `library engine-x86_64_v2.so`, `entry find_records 1`."""
+        """A line for each value: `digest 64fb2cf9`, `library engine-x86_64_v2.so`, `entry find_records 1`."""
         rows = [("digest", self.digest), *(("library", each) for each in self.libraries)]
         rows += [("entry", f"{name} {count}") for name, count in self.entries.items()]
         return "".join(f"{key} {value}\n" for key, value in rows)
