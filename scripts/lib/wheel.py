@@ -1,8 +1,9 @@
 """Build wheels that carry the engine as a shared library: scripts/wheel runs this file.
 
-The library is made from the module that labkit itself compiles. It uses nothing of the system but `memcpy` and its like, so that
-one file serves glibc and musl. Beside it stands a digest of the sources that it was made from: labkit loads it for no others.
-For Linux on x86-64 with glibc, a wheel also has the simulation as machine code (`simulation`), for some versions of Python.
+The library is made from the module that labkit itself compiles, to which is added how often each branch is taken (`branches`).
+It uses nothing of the system but `memcpy` and its like, so that one file serves glibc and musl. Beside it stands a digest of the
+sources that it was made from: labkit loads it for no others. For Linux on x86-64 with glibc, a wheel also has the simulation as
+machine code (`simulation`), for some versions of Python.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+import branches
 import simulation
 
 from labkit.analysis.native import kernels, library, packed
@@ -65,7 +67,8 @@ def main() -> None:
         work = Path(folder)
         pure = build_pure(work)
         engine = kernels.assembly()
-        (work / "engine.ll").write_text(engine.text)
+        say("counting how often branches are taken")
+        (work / "engine.ll").write_text(branches.weighted(engine, work))
         for name in given.platforms or PLATFORMS:
             say(f"compiling for {name}")
             added = compiled(PLATFORMS[name], work, engine.entries)

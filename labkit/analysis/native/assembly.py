@@ -16,7 +16,6 @@ from labkit.analysis.native.lines import (
     COMPARISONS,
     DECLARATIONS,
     INT,
-    LINE,
     OPERATORS,
     Kind,
     Kinds,
@@ -26,6 +25,7 @@ from labkit.analysis.native.lines import (
     Returned,
     Row,
     Rows,
+    Tags,
     Value,
     is_truth,
     numbers,
@@ -34,7 +34,7 @@ from labkit.analysis.native.lines import (
     type_of,
     zero_of,
 )
-from labkit.analysis.native.records import PREFIX, Column, columns, near, record
+from labkit.analysis.native.records import PREFIX, ColdRow, Column, SideRow, columns, record
 from labkit.errors import UncompilableError
 from labkit.i18n import _
 
@@ -53,6 +53,7 @@ class Assembly:
         self._functions = {each.name: each for each in ast.parse(source).body if isinstance(each, ast.FunctionDef)}
         self._done: dict[tuple[str, Kinds], tuple[str, Returned] | None] = {}
         self._parts: list[str] = []
+        self.tags = Tags()
         self.entries: dict[str, int] = {}
         """The names of the entries, and how many arguments each takes."""
 
@@ -94,7 +95,7 @@ class Assembly:
     @property
     def text(self) -> str:
         """The module so far."""
-        return "\n\n".join([*self._parts, DECLARATIONS])
+        return "\n\n".join([*self._parts, DECLARATIONS]) + self.tags.text
 
 
 class _Function(Lines):
@@ -180,10 +181,10 @@ class _Function(Lines):
             case ast.Name():
                 self._set_variable(target, target.id, value)
             case ast.Attribute():
-                address, column = self._place(target)
+                address, column, tag = self._place(target)
                 if column.is_list or column.target is not None:
                     raise self._refuse(target, _("an address is not assigned"))
-                self._write(address, self._need(target, value, INT), column.size)
+                self._write(address, self._need(target, value, INT), column.size, tag)
                 if column.seldom:
                     self._mark(target, value)
             case ast.Subscript():
@@ -444,26 +445,27 @@ class _Function(Lines):
 
     # Memory.
 
-    def _place(self, node: ast.Attribute) -> tuple[str, Column]:
+    def _place(self, node: ast.Attribute) -> tuple[str, Column, str]:
+        """The address of a field, its column and its tag."""
         owner = self._single(node, self._expression(node.value))
         column = columns(owner.kind.row).get(node.attr) if isinstance(owner.kind, Row) else None
         if column is None or not isinstance(owner.kind, Row):
             raise self._refuse(node, _("a field that is not known"))
-        address = owner.name
+        address, tags = owner.name, self._whole.tags
         if column.cold:
-            link = self._beyond(address, columns(owner.kind.row)["cold_row"].at)
-            address = self._make(INT, f"load ptr, ptr {link}, align 8").name
-        return self._beyond(address, column.at), column
+            link = self._beyond(address, columns(SideRow)["cold_row"].at)
+            address = self._make(INT, f"load ptr, ptr {link}, align 8{tags.of(SideRow, 'cold_row')}").name
+        return self._beyond(address, column.at), column, tags.of(ColdRow if column.cold else owner.kind.row, node.attr)
 
     def _field(self, node: ast.Attribute) -> Value:
-        address, column = self._place(node)
+        address, column, tag = self._place(node)
         if column.target is not None:
             kind = numbers(column.target) if isinstance(column.target, str) else Rows(column.target)
             # It stays the same while compiled code runs, so that LLVM need not load it again after each store.
             return self._make(kind, f"load ptr, ptr {address}, align 8, !invariant.load !0")
         if column.is_list:
             return Value(Numbers(column.size, column.signed), address)
-        return self._read(address, column.size, signed=column.signed)
+        return self._read(address, column.size, signed=column.signed, tag=tag)
 
     def _item(self, node: ast.Subscript) -> Value:
         if isinstance(node.value, ast.Tuple):
@@ -521,10 +523,3 @@ class _Function(Lines):
             case _:
                 raise self._refuse(node, _("a function that is not known"))
         return None
-
-    def _fetch(self, rows: Value, index: Value) -> None:
-        size = rows.kind.size if isinstance(rows.kind, Numbers) else near(rows.kind.rows)  # type: ignore[union-attr]
-        address = self._element(rows, index)
-        for octets in sorted({*range(0, size, LINE), max(0, size - 8)}):
-            # For reading, into every cache.
-            self._do(f"call void @llvm.prefetch.p0(ptr {self._beyond(address, octets)}, i32 0, i32 3, i32 1)")

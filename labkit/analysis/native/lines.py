@@ -4,7 +4,7 @@ import ast
 from ctypes import sizeof
 from dataclasses import dataclass
 
-from labkit.analysis.native.records import TYPES, record
+from labkit.analysis.native.records import TYPES, near, record
 
 LINE = 64
 """Octets that the processor brings from memory at a time."""
@@ -90,6 +90,7 @@ declare i64 @llvm.abs.i64(i64, i1)
 
 attributes #0 = { nounwind }
 !0 = !{}
+!1 = !{!"memory"}
 """
 
 OPERATORS: dict[type[ast.operator], str] = {
@@ -113,6 +114,27 @@ COMPARISONS: dict[type[ast.cmpop], str] = {
 def signed(value: int) -> int:
     """An integer of 64 bits."""
     return (value + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+class Tags:
+    """Tells LLVM which field an access is to. Two fields never share memory, so that a store to one of them changes no other one,
+    which need not be loaded again. An access without a tag may be to any of them."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def of(self, row: type, field: str) -> str:
+        """What follows an access to a field of a dataclass."""
+        number = self._numbers.setdefault(f"{row.__name__}.{field}", 2 * len(self._numbers) + 2)
+        return f", !tbaa !{number + 1}"
+
+    @property
+    def text(self) -> str:
+        """The fields so far, for the end of the module: for each its type, and the tag of an access to all of it."""
+        return "".join(
+            f'!{number} = !{{!"{name}", !1, i64 0}}\n!{number + 1} = !{{!{number}, !{number}, i64 0}}\n'
+            for name, number in self._numbers.items()
+        )
 
 
 class Lines:
@@ -166,13 +188,13 @@ class Lines:
         size = value.kind.size if isinstance(value.kind, Numbers) else sizeof(record(value.kind.rows))  # type: ignore[union-attr]
         return self._beyond(value.name, self._make(INT, f"mul i64 {index.name}, {size}").name)
 
-    def _read(self, address: str, size: int, *, signed: bool, align: int | None = None) -> Value:
-        found = self._make(Integer(8 * size), f"load i{8 * size}, ptr {address}, align {align or size}")
+    def _read(self, address: str, size: int, *, signed: bool, align: int | None = None, tag: str = "") -> Value:
+        found = self._make(Integer(8 * size), f"load i{8 * size}, ptr {address}, align {align or size}{tag}")
         return found if size == 8 else self._make(INT, f"{'sext' if signed else 'zext'} {found.typed} to i64")
 
-    def _write(self, address: str, value: Value, size: int) -> None:
+    def _write(self, address: str, value: Value, size: int, tag: str = "") -> None:
         narrow = value if size == 8 else self._make(Integer(8 * size), f"trunc {value.typed} to i{8 * size}")
-        self._do(f"store {narrow.typed}, ptr {address}, align {size}")
+        self._do(f"store {narrow.typed}, ptr {address}, align {size}{tag}")
 
     def _divided(self, left: Value, right: Value, *, whole: bool) -> Value:
         """The quotient, or the remainder, rounded down as in Python; 0 for a division by 0."""
@@ -198,6 +220,13 @@ class Lines:
                 INT, f"select i1 {zero}, i64 0, i64 {made(f'select i1 {negated}, i64 {opposite}, i64 {rounded}')}"
             )
         return self._make(INT, f"add i64 {rest}, {made(f'select i1 {down}, i64 {by_}, i64 0')}")
+
+    def _fetch(self, rows: Value, index: Value) -> None:
+        size = rows.kind.size if isinstance(rows.kind, Numbers) else near(rows.kind.rows)  # type: ignore[union-attr]
+        address = self._element(rows, index)
+        for octets in sorted({*range(0, size, LINE), max(0, size - 8)}):
+            # For reading, into every cache.
+            self._do(f"call void @llvm.prefetch.p0(ptr {self._beyond(address, octets)}, i32 0, i32 3, i32 1)")
 
     def _copy(self, to: str, source: str, size: str) -> None:
         self._do(f"call void @llvm.memcpy.p0.p0.i64(ptr {to}, ptr {source}, i64 {size}, i1 false)")

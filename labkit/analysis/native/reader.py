@@ -184,7 +184,8 @@ class Feed:
         self._reassembler: Reassembler | None = None
         self.unread = Unread()
         """The frames that were not read so far; complete when `fill` has returned False."""
-        self._seed = new_seed()
+        self.seed = new_seed()
+        """Of the hashes of conversations."""
         self._table = _Table()
         self._file = capture if isinstance(capture, PcapReader | PcapngReader) else None
         if self._file is None:
@@ -237,7 +238,7 @@ class Feed:
 
     def _clear(self, batch: Batch) -> None:
         row = batch.row
-        row.packets, row.start, row.seed, row.formats = self._packets, self._start, self._seed, self._table.address
+        row.packets, row.start, row.seed, row.formats = self._packets, self._start, self.seed, self._table.address
         batch.clear()
 
     def _load(self, file: Plain, batch: Batch) -> tuple[int, bytes]:
@@ -345,7 +346,7 @@ class Feed:
         seg.joined = 1
         write_row(segment, seg)
         batch.octets.view[spare : spare + len(whole)] = whole
-        batch.places[row.count], batch.hashes[row.count] = spare, flow_hash(whole, seg, self._seed)
+        batch.places[row.count], batch.hashes[row.count] = spare, flow_hash(whole, seg, self.seed)
         batch.octets_before[row.count], batch.usual[row.count] = row.payload, 0
         row.payload += seg.data_len
         batch.share(row.count)
