@@ -45,6 +45,13 @@ def assign(pairs, i, k):
     pairs[i] = pairs[k]
     return 0
 
+def same(pairs, i, k):
+    one, other = pairs[i], pairs[k]
+    one.seq, other.seq = 7, 8
+    before = one.seq
+    pairs[i] = pairs[k]
+    return 100 * before + 10 * one.seq + one.ctl
+
 def get(row, i):
     return row[i]
 
@@ -146,6 +153,7 @@ def library(text: str) -> Library:
     octets, pairs = numbers("u1"), Rows(Pair)
     whole.add_entry("swap", "swap", (pairs, INT, INT))
     whole.add_entry("assign", "assign", (pairs, INT, INT))
+    whole.add_entry("same", "same", (pairs, INT, INT))
     whole.add_entry("keep", "keep", (octets, INT, INT, octets, INT))
     whole.add_entry("differ", "differ", (octets, INT, octets, INT, INT))
     whole.add_entry("sum", "sum", (octets, INT, INT))
@@ -224,6 +232,27 @@ def three(*values: tuple[int, int]) -> tuple[int, Any]:
     for pair, (seq, ctl) in zip(pairs, values, strict=True):
         pair.seq, pair.ctl = seq, ctl
     return memory.address, pairs
+
+
+def test_a_store_is_seen_wherever_its_row_has_another_name(library: Library) -> None:
+    address, _pairs = three((1, 1), (2, 2), (3, 3))
+    assert library.entries["same"](address, 0, 1) == 782
+    assert library.entries["same"](address, 2, 2) == 883
+
+
+def test_each_field_has_a_tag_of_its_own() -> None:
+    whole = Assembly("def f(rows):\n    rows[0].seq = rows[1].ctl\n    return rows[1].seq")
+    whole.add_entry("f", "f", (Rows(Pair),))
+    accesses = [line for line in whole.text.splitlines() if "!tbaa" in line]
+    assert [line.rpartition(" ")[2] for line in accesses] == ["!3", "!5", "!5"]
+    assert [line for line in whole.text.splitlines() if line.startswith("!")] == [
+        "!0 = !{}",
+        '!1 = !{!"memory"}',
+        '!2 = !{!"Pair.ctl", !1, i64 0}',
+        "!3 = !{!2, !2, i64 0}",
+        '!4 = !{!"Pair.seq", !1, i64 0}',
+        "!5 = !{!4, !4, i64 0}",
+    ]
 
 
 def test_an_element_is_the_row_at_its_place(library: Library) -> None:
