@@ -45,7 +45,7 @@ def engine() -> Assembly:
 def compiled(text: str, folder: Path, engine: Assembly) -> tuple[PackedLibrary, ctypes.CDLL]:
     source, made = folder / "engine.ll", folder / "engine.so"
     source.write_text(text)
-    flags = "-O3 -shared -fPIC -Wno-override-module".split()
+    flags = ["-O3", "-shared", "-fPIC", "-Wno-override-module"]
     command = [sys.executable, "-m", "ziglang", "cc", *flags, str(source), "-o", str(made)]
     subprocess.run(command, cwd=folder, check=True)
     return PackedLibrary(str(made), engine.entries), ctypes.CDLL(str(made))
