@@ -12,9 +12,9 @@ MANY_OBJECTS = 100_000
 """Objects between two searches for garbage: what is imported stays, and Python's 700 would look through it again and again."""
 
 
-SELDOM_USED = ("inspect",)
-"""Modules that click imports and needs for help pages and errors only, and `dataclasses` of Python 3.11 for errors: to import
-them takes as long as to verify a small capture."""
+SELDOM_USED = ("inspect", "uuid")
+"""Modules that click imports and needs for help pages, errors and one type of option only, and `dataclasses` of Python 3.11 for
+errors: to import them takes as long as to verify a small capture."""
 
 
 class Later(ModuleType):
@@ -35,9 +35,21 @@ def main() -> NoReturn:
     gc.set_threshold(MANY_OBJECTS)
     for name in SELDOM_USED:
         sys.modules.setdefault(name, Later(name))
+    import_click()
     from labkit import cli
 
     cli.main()
+
+
+def import_click() -> None:
+    """Import click. It names `uuid.UUID` where it declares a class, for readers only: until that is over, any class will do."""
+    uuid = sys.modules["uuid"]
+    if isinstance(uuid, Later):
+        vars(uuid)["UUID"] = object
+    import click  # noqa: F401
+
+    if isinstance(uuid, Later):
+        del vars(uuid)["UUID"]
 
 
 if __name__ == "__main__":

@@ -238,7 +238,17 @@ def test_a_verdict_loads_nothing_of_what_pages_of_help_need(tmp_path: Path) -> N
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert {"labkit.analysis.verifier", "click"} <= imported
-    assert not {"inspect", "dis", "tokenize"} & imported  # from 3.14 on, click needs `ast`
+    assert not {"inspect", "dis", "tokenize", "uuid", "_uuid", "platform"} & imported  # from 3.14 on, click needs `ast`
+
+
+def test_click_has_its_type_for_identifiers() -> None:
+    code = (
+        "import sys; from labkit import __main__; sys.modules['uuid'] = __main__.Later('uuid'); __main__.import_click(); "
+        "import click; before = '_uuid' in sys.modules; "
+        "print(before, repr(click.UUID.convert(f'{7:032}', None, None)), sys.modules['uuid'].UUID is object)"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "UUID('00000000-0000-0000-0000-000000000007')", "False"]
 
 
 def test_a_module_that_is_loaded_when_it_is_used() -> None:
