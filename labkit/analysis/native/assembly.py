@@ -452,7 +452,7 @@ class _Function(Lines):
         if column is None or not isinstance(owner.kind, Row):
             raise self._refuse(node, _("a field that is not known"))
         address, tags = owner.name, self._whole.tags
-        if column.cold:
+        if column.cold and owner.kind.row is not ColdRow:
             link = self._beyond(address, columns(SideRow)["cold_row"].at)
             address = self._make(INT, f"load ptr, ptr {link}, align 8{tags.of(SideRow, 'cold_row')}").name
         return self._beyond(address, column.at), column, tags.of(ColdRow if column.cold else owner.kind.row, node.attr)

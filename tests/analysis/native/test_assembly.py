@@ -17,7 +17,7 @@ from labkit.analysis.native.assembly import Assembly
 from labkit.analysis.native.lines import INT, Numbers, Rows, numbers
 from labkit.analysis.native.loader import CompiledLibrary, build
 from labkit.analysis.native.packed import Library
-from labkit.analysis.native.records import TYPES, Memory, record
+from labkit.analysis.native.records import TYPES, ColdRow, Memory, SideRow, record
 from labkit.analysis.native.translate import Translation
 from labkit.analysis.payload import RING_OCTETS
 from labkit.errors import UncompilableError
@@ -253,6 +253,20 @@ def test_each_field_has_a_tag_of_its_own() -> None:
         '!4 = !{!"Pair.seq", !1, i64 0}',
         "!5 = !{!4, !4, i64 0}",
     ]
+
+
+def test_a_cold_field_is_the_same_by_its_side_and_by_its_row() -> None:
+    whole = Assembly(
+        "def f(sides, rows):\n    before = rows[1].ce\n    sides[0].ce = 7\n"
+        "    return 100 * before + 10 * rows[1].ce + rows[0].ce"
+    )
+    whole.add_entry("f", "f", (Rows(SideRow), Rows(ColdRow)))
+    kind = record(ColdRow) * 2
+    sides, cold = Memory(sizeof(record(SideRow))), Memory(sizeof(kind))
+    side, rows = record(SideRow).from_buffer(sides.view), kind.from_buffer(cold.view)
+    side.cold_row, rows[0].ce, rows[1].ce = cold.address + sizeof(record(ColdRow)), 3, 4
+    assert CompiledLibrary(build(whole)).entries["f"](sides.address, cold.address) == 473
+    assert (rows[0].ce, rows[1].ce, side.has_seldom) == (3, 7, 1)
 
 
 def test_an_element_is_the_row_at_its_place(library: Library) -> None:
