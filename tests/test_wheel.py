@@ -40,6 +40,19 @@ def build(folder: Path, *platforms: str) -> list[Path]:
     return [Path(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.parametrize("missing", ["numpy", "ziglang"])
+def test_a_package_that_is_missing_is_named_in_one_line(missing: str, tmp_path: Path) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(TOP / 'scripts/lib')!r}); import wheel; sys.modules[{missing!r}] = None; "
+        "wheel.main()"
+    )
+    command = [sys.executable, "-P", "-c", code, "--output", tmp_path / "dist"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == f"wheel: {missing} not installed: pip install -r requirements-test.lock\n"
+    assert not (tmp_path / "dist").exists()
+
+
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = build(tmp_path_factory.mktemp("dist"), *HEADS)

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -27,6 +28,8 @@ TOP = Path(__file__).parents[2]
 LEVEL = Path(__file__).with_name("level.c")
 DATE = (1980, 1, 1, 0, 0, 0)
 """Of the files in a wheel, so that a build can be repeated."""
+NEEDED = ("numpy", "ziglang")
+"""Packages without which no branch can be counted: numpy makes the larger captures, ziglang compiles."""
 
 
 class Platform(NamedTuple):
@@ -62,6 +65,8 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := set(given.platforms) - set(PLATFORMS):
         parser.error(f"{', '.join(sorted(unknown))}: expected one of {', '.join(PLATFORMS)}")
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        parser.exit(4, f"wheel: {' and '.join(missing)} not installed: pip install -r requirements-test.lock\n")
     given.output.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
         work = Path(folder)
