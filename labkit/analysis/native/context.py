@@ -236,6 +236,8 @@ class Context:
     ranks: Pointer[I32]
     """Each rule's place in the order of codes."""
     depends: Pointer[U8]
+    counts: Pointer[int]
+    """By grade the findings that the verdict has."""
     hits: Pointer[HitCount]
     severities: Pointer[U8]
     """Each rule's severity in the profile; 0: the rule is not reported."""

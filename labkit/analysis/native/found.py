@@ -6,7 +6,7 @@ A capture with a million lost packets has a million notes. To make all of these 
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from ctypes import sizeof
 from dataclasses import replace
@@ -34,11 +34,17 @@ class Findings(LazySequence[Finding]):
     """The findings of a capture in the order of packets, each made when it is read."""
 
     def __init__(
-        self, rows: memoryview | bytes, order: "array[int]", grades: "array[int]", profile: str, start: int
+        self,
+        rows: memoryview | bytes,
+        order: "array[int]",
+        grades: "array[int]",
+        counts: Mapping[int, int],
+        profile: str,
+        start: int,
     ) -> None:
         """`rows` are rows of `FindingRow`; `order` has the places of those that the verdict has, and `grades` their rules
-        times SEVERITIES, plus their severities."""
-        self._rows, self._order, self._grades = rows, order, grades
+        times SEVERITIES, plus their severities; `counts` has the number of findings of each grade."""
+        self._rows, self._order, self._grades, self._counts = rows, order, grades, counts
         self._profile, self._start = profile, start
         self._count = len(rows) // ROW
         self._soft: frozenset[int] = frozenset()
@@ -119,15 +125,10 @@ class Findings(LazySequence[Finding]):
     def _with(self, order: Iterable[int], grades: Iterable[int]) -> "Findings":
         """Other findings of the same rows."""
         made = copy(self)
-        for derived in ("_places", "_counts"):
-            vars(made).pop(derived, None)
+        vars(made).pop("_places", None)
         made._order, made._grades = array("I", order), array("i", grades)
+        made._counts = Counter(made._grades)
         return made
-
-    @cached_property
-    def _counts(self) -> Counter[int]:
-        """The number of findings of each grade."""
-        return Counter(self._grades)
 
     @cached_property
     def _places(self) -> dict[int, int]:

@@ -88,7 +88,7 @@ class NativeVerifier:
             **dict.fromkeys(("findings", "order", "spare", "grades", "asked"), findings),
             **dict.fromkeys(("moments", "turns"), findings if place else 0),
             **dict.fromkeys(("ranks", "depends", "once_codes"), len(shipped())),
-            "hits": SEVERITIES * len(shipped()),
+            **dict.fromkeys(("counts", "hits"), SEVERITIES * len(shipped())),
             "severities": len(shipped()),
             "kept": SEVERITIES * (1 + len(shipped())),
             "pieces": RING_PIECES,
@@ -191,7 +191,9 @@ class NativeVerifier:
         for place in left_out(asked, self.table("findings"), self.table("grades")):
             marks[place] = LEFT_OUT
         count = self._call("settle")
-        return Findings(rows, self._copied("order", "I", count), self._copied("spare", "i", count), self.profile, start)
+        order, grades = self._copied("order", "I", count), self._copied("spare", "i", count)
+        counts = {grade: number for grade, number in enumerate(self.table("counts")) if number}
+        return Findings(rows, order, grades, counts, self.profile, start)
 
     def _copied(self, name: str, code: str, count: int) -> "array[int]":
         """The first numbers of a table; `code` is their type as `array` calls it."""

@@ -89,12 +89,13 @@ def ask_about(ctx: Context) -> int:
 
 def settle(ctx: Context) -> int:
     """Take what policy leaves out from `Context.order`, and put the grades of the others into `Context.spare`, in the same order;
-    returns their number."""
+    count them by grade; returns their number."""
     count = 0
     for i in range(ctx.finding_count):
         place = ctx.order[i]
         if ctx.asked[place] != LEFT_OUT:
             ctx.order[count] = place
             ctx.spare[count] = ctx.grades[place]
+            ctx.counts[ctx.grades[place]] += 1
             count += 1
     return count
