@@ -200,7 +200,7 @@ def _run_compiled(
         from labkit.analysis.native.hearing import Hearing
 
         hearing = Hearing(native)
-    whole = run(feed, hearing or native, memory, on_progress)
+    whole = run(feed, hearing or native, memory, on_progress, native.prepare)
     memory.clear()  # findings take its place
     verdict = native.verdict(whole.packets, whole.start, profile, feed.unread)
     return verdict.with_damage(capture.damage or feed.damage), hearing.heard if hearing is not None else None

@@ -150,6 +150,12 @@ class NativeVerifier:
         """Verify a batch of segments."""
         self._entries["process_batch"](batch.address, self.address)
 
+    def prepare(self) -> bool:
+        """Prepare some memory that will soon be needed. False if enough is. Another thread may take a batch meanwhile."""
+        context = self.context
+        used = {"flows": context.rows_used, "sides": 2 * context.rows_used, "findings": context.finding_count}
+        return any(self._memory[name].prepare(rows * sizeof(self._kinds[name])) for name, rows in used.items())
+
     def verdict(self, packets: int, start: int, profile: str, unread: Unread) -> Verdict:
         """The verdict on a capture of `packets` frames, the first of which has the time `start`. `profile` is the name to show;
         `unread` are the frames that were not read."""

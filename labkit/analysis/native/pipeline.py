@@ -40,12 +40,17 @@ def batches(*, parallel: bool = True, shows: bool = False, small: bool = False) 
 
 
 def run(
-    feed: Feed, verifier: BatchVerifier, memory: Sequence[Batch], on_progress: Callable[[int], None] | None = None
+    feed: Feed,
+    verifier: BatchVerifier,
+    memory: Sequence[Batch],
+    on_progress: Callable[[int], None] | None = None,
+    on_wait: Callable[[], bool] = bool,
 ) -> Whole:
     """Verify all segments of a feed, in the memory of `batches`: with two threads, if there are several batches. `on_progress`
-    is called with the number of frames from time to time."""
+    is called with the number of frames from time to time, and `on_wait` while one thread waits for the other, until it returns
+    False."""
     if len(memory) > 1:
-        return _both(feed, verifier, deque(memory), on_progress or _ignore)
+        return _both(feed, verifier, deque(memory), on_progress or _ignore, on_wait)
     (batch,) = memory
     while feed.fill(batch):
         verifier.take(batch)
@@ -87,7 +92,13 @@ def verified(feed: Feed, verifier: BatchVerifier, memory: Sequence[Batch]) -> It
             following.append(submit(batch))
 
 
-def _both(feed: Feed, verifier: BatchVerifier, batches: deque[Batch], on_progress: Callable[[int], None]) -> Whole:
+def _both(
+    feed: Feed,
+    verifier: BatchVerifier,
+    batches: deque[Batch],
+    on_progress: Callable[[int], None],
+    on_wait: Callable[[], bool],
+) -> Whole:
     from labkit.analysis.native.worker import Worker  # a small capture needs no thread
 
     verified: deque[Task[None]] = deque()
@@ -98,7 +109,10 @@ def _both(feed: Feed, verifier: BatchVerifier, batches: deque[Batch], on_progres
             batches.rotate(-1)
             # The next batch is free once it is verified.
             if len(verified) == len(batches):
-                verified.popleft().result()
+                oldest = verified.popleft()
+                while not oldest.over and on_wait():
+                    pass
+                oldest.result()
         for each in verified:
             each.result()
     # The last call of `fill` has put the final count there, though it found no frames.

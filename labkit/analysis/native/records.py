@@ -9,6 +9,7 @@ the field `cold_row`. Those in RARE stand behind the others.
 
 import ctypes
 import mmap
+import sys
 from collections.abc import MutableSequence, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, fields
@@ -35,6 +36,12 @@ PREFIX = "labkit_"
 
 LARGE_PAGE = 1 << 21
 """Octets of a large page of memory, on x86-64 and on most systems with aarch64."""
+
+AHEAD = 4
+"""Large pages behind those in use that `Memory.prepare` prepares."""
+
+POPULATE_WRITE = 23
+"""madvise's MADV_POPULATE_WRITE, of Linux 5.14 and newer; Python 3.11 has no name for it."""
 
 Pointer = MutableSequence
 """In an annotation: the address of integers, or of rows."""
@@ -163,6 +170,22 @@ def read_row(row: Any, value: Any) -> None:
         setattr(value, name, list(known) if isinstance(known, ctypes.Array) else known)
 
 
+@cache
+def _madvise() -> Any:
+    """The system's function; `mmap.madvise` would hold the interpreter's lock. None where it cannot prepare pages."""
+    if sys.platform != "linux":
+        return None
+    found = ctypes.CDLL(None).madvise
+    found.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    return found
+
+
+def _populate(address: int, octets: int) -> bool:
+    """Have the system clear pages of memory now, not when they are used first. False where it cannot."""
+    madvise = _madvise()
+    return madvise is not None and madvise(address, octets, POPULATE_WRITE) == 0
+
+
 class Memory:
     """Zeroed memory at a fixed address, of which only used pages are resident. MemoryError where the process may have no more."""
 
@@ -179,6 +202,20 @@ class Memory:
         self._pages = pages
         self.view = memoryview(pages)
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.view))
+        self._ready = self.address
+        """Up to this address, pages are in use or prepared."""
+
+    def prepare(self, used: int) -> bool:
+        """Have the system clear a page, of those that follow the first `used` octets; it takes a while, above all where a virtual
+        machine must get it back. Whether it did: enough may be prepared. Nothing is lost that another thread writes meanwhile."""
+        first = -(-(self.address + used) // LARGE_PAGE) * LARGE_PAGE
+        start = max(self._ready, first)
+        last = min(first + AHEAD * LARGE_PAGE, self.address + len(self.view))
+        if used < LARGE_PAGE or start + LARGE_PAGE > last:
+            return False
+        done = _populate(start, LARGE_PAGE)
+        self._ready = start + LARGE_PAGE if done else self.address + len(self.view)
+        return done
 
     def release(self) -> None:
         """Give its pages back: what it held is lost."""

@@ -31,6 +31,11 @@ class Task(Generic[T]):
         finally:
             self._running.release()
 
+    @property
+    def over(self) -> bool:
+        """Whether it is done, or has failed."""
+        return not self._running.locked()
+
     def result(self) -> T:
         """Wait until it is done; return or raise what it did."""
         with self._running:

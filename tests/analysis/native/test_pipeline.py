@@ -57,6 +57,23 @@ def test_every_segment_is_verified_in_order(count: int, slow: bool, parallel: bo
     assert (threading.get_ident() in notes.threads) == (not parallel and count > 0)
 
 
+def test_one_thread_has_something_to_do_while_it_waits(code: Library) -> None:
+    answers = iter([True, True, *[False] * 500])
+    asked = []
+
+    def on_wait() -> bool:
+        asked.append(threading.get_ident())
+        return next(answers)
+
+    notes = Notes(slow=True)
+    run(Feed(frames(500), code, chunk=1000), notes, batches(), on_wait=on_wait)
+    assert {*asked} == {threading.get_ident()}
+    assert 3 <= len(asked) <= notes.batches + 2
+    assert (
+        run(Feed(frames(500), code, chunk=1000), Notes(), batches(parallel=False), on_wait=pytest.fail).packets == 500
+    )
+
+
 @pytest.mark.parametrize("fails_at", [1, BATCHES + 3])
 def test_an_exception_in_the_verifier_is_raised(fails_at: int, code: Library) -> None:
     before = threading.active_count()

@@ -11,8 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from labkit.analysis.native import records
 from labkit.analysis.native.context import BatchRow, Context, FlowRow
-from labkit.analysis.native.records import LARGE_PAGE, ColdRow, Memory, SideRow, columns, read_row, record, write_row
+from labkit.analysis.native.records import (
+    AHEAD,
+    LARGE_PAGE,
+    ColdRow,
+    Memory,
+    SideRow,
+    columns,
+    read_row,
+    record,
+    write_row,
+)
 from labkit.analysis.pending import Resolved
 from labkit.analysis.side import SELDOM, Side
 from labkit.packet.seen import ABSENT, Seen
@@ -85,7 +96,46 @@ def test_released_memory_is_zeroed_and_keeps_its_address(*, huge: bool) -> None:
 def test_who_uses_little_gets_small_pages() -> None:
     memory = Memory(4 * LARGE_PAGE)
     memory.view[0] = memory.view[LARGE_PAGE - 1] = 1
+    assert len(resident(memory)) == 2
+
+
+def resident(memory: Memory) -> list[int]:
+    """The places of the pages that are in use."""
     with Path("/proc/self/pagemap").open("rb", buffering=0) as file:
         file.seek(memory.address // mmap.PAGESIZE * 8)
         pages = array("Q", file.read(len(memory.view) // mmap.PAGESIZE * 8))
-    assert sum(page >> 63 for page in pages) == 2
+    return [place for place, page in enumerate(pages) if page >> 63]
+
+
+def can_prepare() -> bool:
+    """Whether the system clears pages before they are used: Linux 5.14 and newer."""
+    return Path("/proc/self/pagemap").exists() and Memory(3 * LARGE_PAGE).prepare(LARGE_PAGE)
+
+
+@pytest.mark.skipif(not can_prepare(), reason="the system clears no page before it is used")
+def test_pages_that_will_be_needed_are_prepared() -> None:
+    memory = Memory(9 * LARGE_PAGE)
+    assert not memory.prepare(LARGE_PAGE - 1)  # who uses little needs no more
+    used = LARGE_PAGE + 5
+    memory.view[:used] = bytes([7]) * used
+    for _page in range(AHEAD):
+        assert memory.prepare(used)
+    assert not memory.prepare(used)
+    pages = resident(memory)
+    assert pages == list(range(len(pages)))
+    assert used + (AHEAD - 1) * LARGE_PAGE < len(pages) * mmap.PAGESIZE <= used + (AHEAD + 1) * LARGE_PAGE
+    assert memory.view[:used].tobytes() == bytes([7]) * used
+    assert not any(memory.view[used:])
+    count = 0
+    while memory.prepare(8 * LARGE_PAGE):  # its end is near
+        count += 1
+    assert count <= 1
+    assert not memory.prepare(9 * LARGE_PAGE)
+
+
+def test_a_system_that_prepares_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "_madvise", lambda: lambda *_call: -1)
+    memory = Memory(9 * LARGE_PAGE)
+    assert not memory.prepare(LARGE_PAGE)
+    monkeypatch.setattr(records, "_madvise", lambda: pytest.fail("it has said no"))
+    assert not memory.prepare(2 * LARGE_PAGE)
