@@ -161,6 +161,10 @@ def _begin(seg: Seen, ctx: Context, point: int) -> int:
     slot = ctx.free_row
     if slot >= 0:
         ctx.free_row = ctx.flows[slot].next
+        if ctx.free_row >= 0:  # the next conversation that begins has that row
+            fetch(ctx.flows, ctx.free_row)
+            fetch(ctx.sides, 2 * ctx.free_row)
+            fetch(ctx.sides, 2 * ctx.free_row + 1)
     else:
         slot = ctx.rows_used
         ctx.rows_used += 1

@@ -43,7 +43,7 @@ from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
 from labkit.packet.seen import ABSENT, OPT_SOUND, SHORT_IP, SOUND, SUM_BAD, Seen
 from labkit.tcp.flags import ACK, PSH, SYN
 
-AHEAD = 16
+AHEAD = 24
 """How many segments ahead the memory of a conversation is fetched: about as long as memory takes to answer."""
 
 SPARE_ROWS = 2
