@@ -37,7 +37,7 @@ PREFIX = "labkit_"
 LARGE_PAGE = 1 << 21
 """Octets of a large page of memory, on x86-64 and on most systems with aarch64."""
 
-AHEAD = 4
+AHEAD = 2
 """Large pages behind those in use that `Memory.prepare` prepares."""
 
 POPULATE_WRITE = 23
