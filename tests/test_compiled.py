@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.compiled, pytest.mark.timeout(600), 
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel for this computer, with the simulation for this Python."""
     pytest.importorskip("ziglang", reason="ziglang, which links, is not installed")
+    pytest.importorskip("numpy", reason="numpy, with which captures are built to count branches, is not installed")
     if (sys.platform, platform.machine(), platform.libc_ver()[0]) != ("linux", "x86_64", "glibc"):
         pytest.skip("no simulation is compiled for this computer")
     if not Path(sysconfig.get_path("include"), "Python.h").exists():

@@ -15,6 +15,7 @@ import pytest
 from pythons import each_other, python3
 
 pytest.importorskip("ziglang", reason="ziglang, which links for other platforms, is not installed")
+pytest.importorskip("numpy", reason="numpy, with which captures are built to count branches, is not installed")
 
 from labkit import compiled
 from labkit.analysis.native import library, packed
