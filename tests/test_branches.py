@@ -84,4 +84,8 @@ def test_counts_are_the_same_each_time(tmp_path: Path) -> None:
         each.mkdir()
     one, other = (branches.measured(engine, each) for each in folders)
     assert one == other
+    assert len(one) == branches.branches_of(engine.text)
+    assert (
+        len([line for line in engine.text.splitlines() if branches.UNWEIGHTED.search(line) and "define" in line]) == 1
+    )
     assert sum(map(any, one)) > len(one) / 2

@@ -60,8 +60,13 @@ def with_counters(text: str) -> str:
         lines, number = list(_counting(number, match["test"])), number + 1
         return "\n".join([*lines, match[0]])
 
-    text = FUNCTION_OR_BRANCH.sub(counter, text)
-    return f"@{COUNTERS} = global [{2 * number} x i64] zeroinitializer\n\n{text}"
+    counters = f"@{COUNTERS} = global [{2 * branches_of(text)} x i64] zeroinitializer"
+    return f"{counters}\n\n{FUNCTION_OR_BRANCH.sub(counter, text)}"
+
+
+def branches_of(text: str) -> int:
+    """The number of branches."""
+    return sum(each["test"] is not None for each in FUNCTION_OR_BRANCH.finditer(text))
 
 
 def _counting(number: int, test: str) -> Iterator[str]:
@@ -98,8 +103,8 @@ def with_weights(text: str, counts: Counts) -> str:
 
 def measured(engine: Assembly, work: Path) -> Counts:
     """The counts of all branches over `captures`."""
-    source, made = work / "counting.ll", work / "counting.so"
-    source.write_text(with_counters(engine.text))
+    source, made, text = work / "counting.ll", work / "counting.so", engine.text
+    source.write_text(with_counters(text))
     compiler = [sys.executable, "-m", "ziglang", "cc"]
     subprocess.run(
         [*compiler, "-O1", "-shared", "-fPIC", "-Wno-override-module", source, "-o", made], cwd=work, check=True
@@ -107,8 +112,7 @@ def measured(engine: Assembly, work: Path) -> Counts:
     library = PackedLibrary(str(made), engine.entries)
     for capture in captures(work / "captures"):
         judge(capture, library)
-    size = int(re.match(rf"@{COUNTERS} = global \[(\d+) x", source.read_text())[1])  # type: ignore[index]
-    counts = list((ctypes.c_int64 * size).in_dll(ctypes.CDLL(str(made)), COUNTERS))
+    counts = list((ctypes.c_int64 * (2 * branches_of(text))).in_dll(ctypes.CDLL(str(made)), COUNTERS))
     return list(zip(counts[::2], counts[1::2], strict=True))
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from labkit.analysis.native import records
 from labkit.analysis.native.context import BatchRow, Context, FlowRow
+from labkit.analysis.native.native_verifier import NativeVerifier
+from labkit.analysis.native.packed import Library
 from labkit.analysis.native.records import (
     AHEAD,
     LARGE_PAGE,
@@ -25,6 +27,7 @@ from labkit.analysis.native.records import (
     write_row,
 )
 from labkit.analysis.pending import Resolved
+from labkit.analysis.rule import RFC9293
 from labkit.analysis.side import SELDOM, Side
 from labkit.packet.seen import ABSENT, Seen
 
@@ -131,6 +134,21 @@ def test_pages_that_will_be_needed_are_prepared() -> None:
         count += 1
     assert count <= 1
     assert not memory.prepare(9 * LARGE_PAGE)
+
+
+@pytest.mark.skipif(not can_prepare(), reason="the system clears no page before it is used")
+def test_a_verifier_prepares_what_it_will_need(code: Library) -> None:
+    verifier = NativeVerifier(RFC9293, code)
+    assert not verifier.prepare()  # nothing is used yet
+    for name, count in (("sides", "rows_used"), ("findings", "finding_count")):
+        size = len(verifier.memory(name).view) // len(verifier.table(name))
+        setattr(verifier.context, count, LARGE_PAGE // size + 1)
+        before = len(resident(verifier.memory(name)))
+        prepared = 0
+        while verifier.prepare():
+            prepared += 1
+        assert prepared == AHEAD
+        assert len(resident(verifier.memory(name))) - before >= AHEAD * LARGE_PAGE // mmap.PAGESIZE
 
 
 def test_a_system_that_prepares_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
