@@ -21,7 +21,11 @@ MAX_PIECES = 128
 
 RING_OCTETS = 1 << 24
 RING_PIECES = 1 << 18
-"""The last octets and segments of the capture, of which what is new is kept: both rings have these sizes, powers of two."""
+"""The sizes of the rings that hold octets and pieces of all sides, powers of two."""
+LAP_OCTETS = MAX_OCTETS
+"""A side that sends on and on goes back so far in the ring, again and again: a fast cache holds what it sends."""
+KEPT_OCTETS = RING_OCTETS - 2 * LAP_OCTETS
+"""The last octets of the capture that are compared. The next side leaves out what a lap has left: up to two of LAP_OCTETS."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -32,6 +36,8 @@ class Piece:
     size: U32 = 0
     at: int = 0
     """Octets of payload in the capture before it."""
+    place: U32 = 0
+    """Where the ring has it."""
     before: U32 = 0
     """The number of the segment with the piece before this one of the same side; 0: none."""
 
@@ -45,6 +51,14 @@ class Store(Protocol):
     """The number of this segment among those of the capture, from 1."""
     octets_before: int
     """Octets of payload in the segments before it."""
+    newest: int
+    """The number of the segment with the newest piece."""
+    lap: int
+    """Where the pieces begin that one side has sent without another side's between."""
+    place: int
+    """Where the next of them goes. Places go on behind the ring's size, from its start."""
+    top: int
+    """Where all pieces end."""
 
 
 class _Pieces(dict[int, Piece]):
@@ -61,7 +75,7 @@ class PayloadStore:
     def __init__(self) -> None:
         self.pieces: Any = _Pieces()
         self.ring: Any = mmap(-1, RING_OCTETS)
-        self.segment = self.octets_before = 0
+        self.segment = self.octets_before = self.newest = self.lap = self.place = self.top = 0
 
 
 def remember(buf: bytes, seg: Seen, me: Side, store: Store) -> None:
@@ -75,10 +89,17 @@ def remember(buf: bytes, seg: Seen, me: Side, store: Store) -> None:
 
 def keep(seq: int, buf: bytes, at: int, size: int, me: Side, store: Store) -> None:
     """Keep buf[at:at + size], which a side has sent from `seq` on."""
+    if me.last_piece != store.newest or store.place - store.lap > 2 * LAP_OCTETS:
+        store.lap = store.place = store.top
+    elif store.place - store.lap >= LAP_OCTETS:
+        store.place = store.lap
     piece = store.pieces[store.segment & (RING_PIECES - 1)]
     piece.seq, piece.size, piece.at, piece.before = seq, size, store.octets_before, me.last_piece
-    copy_octets(buf, at, size, store.ring, store.octets_before & (RING_OCTETS - 1))
-    me.last_piece = store.segment
+    piece.place = store.place & (RING_OCTETS - 1)
+    copy_octets(buf, at, size, store.ring, piece.place)
+    store.place += size
+    store.top = max(store.top, store.place)
+    me.last_piece = store.newest = store.segment
 
 
 def conflict(seq: int, buf: bytes, at: int, size: int, me: Side, store: Store) -> int:
@@ -91,14 +112,14 @@ def conflict(seq: int, buf: bytes, at: int, size: int, me: Side, store: Store) -
         piece = store.pieces[serial & (RING_PIECES - 1)]
         octets += piece.size
         pieces += 1
-        if store.octets_before - piece.at > RING_OCTETS or octets > MAX_OCTETS or pieces > MAX_PIECES:
+        if store.octets_before - piece.at > KEPT_OCTETS or octets > MAX_OCTETS or pieces > MAX_PIECES:
             break
         offset = diff(seq, piece.seq)
         i = max(0, -offset)
         k = max(0, offset)
         common = min(first - i, piece.size - k)
         if common > 0:
-            same = first_difference(buf, at + i, store.ring, (piece.at + k) & (RING_OCTETS - 1), common)
+            same = first_difference(buf, at + i, store.ring, (piece.place + k) & (RING_OCTETS - 1), common)
             if same < common:
                 first = i + same
         serial = piece.before

@@ -1,7 +1,7 @@
 """Kept payload, compared with a model that keeps every octet by its number."""
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from labkit.analysis import payload
@@ -118,7 +118,7 @@ def test_a_piece_that_is_too_long_is_not_compared() -> None:
     assert held.conflict(0, b"b") == 0
 
 
-@pytest.mark.parametrize("bound", ["RING_PIECES", "RING_OCTETS"])
+@pytest.mark.parametrize("bound", ["RING_PIECES", "KEPT_OCTETS"])
 def test_the_oldest_of_all_sides_are_forgotten(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"labkit.analysis.payload.{bound}", 4 if bound == "RING_PIECES" else 8)
     store = PayloadStore()
@@ -137,3 +137,78 @@ def test_the_oldest_of_all_sides_are_forgotten(bound: str, monkeypatch: pytest.M
         one.add(number, b"aa")
     assert other.conflict(0, b"bbbb") == ABSENT
     assert one.conflict(9, b"bb") == 9
+
+
+class Kept:
+    """The pieces of all sides in the order of the capture, of which nothing is overwritten."""
+
+    def __init__(self) -> None:
+        self.pieces: list[tuple[int, int, bytes]] = []
+        """Of each its side, the octets of the capture before it, and its own, which are at the numbers of their places."""
+        self.octets = 0
+
+    def add(self, side: int, octets: bytes) -> None:
+        self.pieces.append((side, self.octets, octets))
+        self.octets += len(octets)
+
+    def compared(self, side: int) -> list[tuple[int, bytes]]:
+        """The numbers and octets of the pieces that are still compared, the newest first."""
+        found: list[tuple[int, bytes]] = []
+        for own, before, octets in reversed(self.pieces):
+            if own == side:
+                if sum(len(each) for _, each in found) + len(octets) > payload.MAX_OCTETS:
+                    break
+                if len(found) == payload.MAX_PIECES or self.octets - before > payload.KEPT_OCTETS:
+                    break
+                found.append((before, octets))
+        return found
+
+
+SMALL = {"MAX_OCTETS": 16, "LAP_OCTETS": 16, "MAX_PIECES": 6, "RING_OCTETS": 128, "KEPT_OCTETS": 96}
+
+
+@pytest.fixture
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert payload.KEPT_OCTETS == payload.RING_OCTETS - 2 * payload.LAP_OCTETS
+    assert payload.LAP_OCTETS >= payload.MAX_OCTETS
+    for name, value in SMALL.items():
+        monkeypatch.setattr(payload, name, value)
+
+
+RUNS = st.lists(
+    st.tuples(st.integers(0, 2), st.lists(st.integers(0, 40), min_size=1, max_size=12)), min_size=1, max_size=12
+)
+
+
+@pytest.mark.usefixtures("_small")
+@given(RUNS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example([(0, [4] * 12)] * 2)  # one side goes round and round
+@example([(0, [8] * 9), (1, [8] * 9), (0, [8] * 3)])  # what a lap has left is not overwritten
+@example([(0, [15, 40, 4]), (1, [25]), (2, [25]), (1, [25])])  # a lap that is too long is not repeated
+@example([(0, [5] * 9), (1, [1]), (2, [31] * 3), (0, [1])])  # the oldest that is compared
+def test_what_is_compared_was_not_overwritten(runs: list[tuple[int, list[int]]]) -> None:
+    store, kept = PayloadStore(), Kept()
+    senders = [Sender(store) for _ in range(3)]
+    for side, sizes in runs:
+        for size in sizes:
+            octets = bytes((len(kept.pieces) * 7 + place) % 251 for place in range(size))
+            senders[side].add(kept.octets, octets)
+            kept.add(side, octets)
+            for each, sender in enumerate(senders):
+                for number, known in kept.compared(each):
+                    assert sender.conflict(number, known) == ABSENT
+                    for place in range(len(known)):
+                        other = known[:place] + bytes(((known[place] + 1) % 256,)) + known[place + 1 :]
+                        assert sender.conflict(number, other) == number + place
+
+
+def test_one_side_takes_little_of_the_ring() -> None:
+    """So that the processor's cache holds it."""
+    sender, octets = Sender(), bytes(1460)
+    for number in range(1000):
+        sender.add(number * 1460, octets)
+    assert sender.store.top < 2 * MAX_OCTETS
+    other = Sender(sender.store)
+    other.add(0, octets)
+    assert other.store.place == other.store.top < 2 * MAX_OCTETS + 1460

@@ -336,6 +336,10 @@ class Context:
     # The payload that is kept, as in `labkit.analysis.payload.PayloadStore`.
     segment: int = 0
     octets_before: int = 0
+    newest: int = 0
+    lap: int = 0
+    place: int = 0
+    top: int = 0
 
 
 @dataclass(slots=True, init=False, eq=False, repr=False)
