@@ -26,6 +26,9 @@ T = TypeVar("T")
 CHUNK_OCTETS = 1 << 20
 """Octets that are read, or uncompressed, at once."""
 
+HEAD_OCTETS = 1 << 16
+"""Octets that are read first, to know the format: compiled code reads what follows into its own memory."""
+
 GZIP_HEAD_OCTETS = 1 << 10
 """Compressed octets of a member that are uncompressed first."""
 
@@ -148,7 +151,7 @@ class Source:
     def _read(self) -> Iterator[bytes]:
         # read1 returns what a pipe holds, while read waits for a whole chunk: a live capture must not wait.
         read = getattr(self._file, "read1", self._file.read)
-        while chunk := self._attempt(lambda: read(CHUNK_OCTETS)):
+        while chunk := self._attempt(lambda: read(CHUNK_OCTETS if self._taken else HEAD_OCTETS)):
             self._taken += len(chunk)
             self._keep(chunk)
             yield chunk
