@@ -33,7 +33,7 @@ MAX_FLOWS = 200
 def examine(
     verdict: Verdict,
     again: Callable[[], Iterable[Frame] | None],
-    rules: Iterable[Rule],
+    rules: Iterable[Rule] | None = None,
     assume: Completeness = Completeness.AUTO,
     wanted: Callable[[Flow], bool] | None = None,
     over: Callable[[], bool] = bool,
@@ -42,16 +42,18 @@ def examine(
     """Look at the conversations of a judged capture once more; return its verdict with what is found.
 
     `again` opens the capture from its start, or gives None where it cannot be read twice. `rules` is the catalogue, of which
-    labkit's own rules count: what others find stays as it is, whatever their families are called, and tells nothing. `over`
-    says when the time for it is over. `heard` are all segments, where they were kept: then nothing is read again. What was not
-    looked at is the limit `not-accounted`.
+    labkit's own rules count: what others find stays as it is, whatever their families are called, and tells nothing; without it,
+    all of labkit's own. `over` says when the time for it is over. `heard` are all segments, where they were kept: then nothing is
+    read again. What was not looked at is the limit `not-accounted`.
     """
     verdict = replace(verdict, completeness=str(assume))
     if assume == Completeness.PARTIAL or not verdict.segments:
         return verdict
-    own = frozenset(shipped())
-    named = {(rule.code, rule.name): rule for rule in rules if rule in own}
-    chosen = None if verdict.segments <= MAX_WHOLE or assume == Completeness.COMPLETE else _suspects(verdict, named)
+    chosen: Suspects | None = {}
+    if verdict.segments <= MAX_WHOLE or assume == Completeness.COMPLETE:
+        chosen = None
+    elif verdict.findings:
+        chosen = _suspects(verdict, _named(rules))
     if verdict.segments <= MAX_WHOLE:  # of a larger capture they stay what they are
         verdict = replace(verdict, findings=list(verdict.findings))
     if chosen is not None and not chosen:
@@ -61,12 +63,18 @@ def examine(
     from labkit.analysis.second_look import Look
     from labkit.analysis.talks import gathered, talks_of
 
-    look = Look(verdict, named, assume, over)
+    look = Look(verdict, _named(rules), assume, over)
     look.left = 0 if chosen is None else verdict.flows - len(chosen)
     if heard is not None and chosen is None and not look.misread:
         return look.through(list(gathered(heard)), wanted)
     frames = again()
     return verdict if frames is None else look.through(list(talks_of(frames, chosen, look.misread)), wanted)
+
+
+def _named(rules: Iterable[Rule] | None) -> Mapping[tuple[str, str], Rule]:
+    """labkit's own rules among some, or all of them, by code and name."""
+    own = frozenset(shipped())
+    return {(rule.code, rule.name): rule for rule in (shipped() if rules is None else rules) if rule in own}
 
 
 def _suspects(verdict: Verdict, named: Mapping[tuple[str, str], Rule]) -> "Suspects":

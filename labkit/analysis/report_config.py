@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.analysis import limits
 from labkit.analysis.examine import Completeness
 from labkit.analysis.finding import Group, regraded
-from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect, folded
+from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect, folded, only_shipped
 from labkit.analysis.value import Value
 from labkit.analysis.verifier import PROFILES, Verdict
 from labkit.errors import UsageError
@@ -100,6 +100,11 @@ class ReportConfig(Value):
         chosen = _named(self.select, every) if self.select else {_key(each) for each in known}
         chosen -= _named(self.ignore, every)
         return tuple(each for each in known if _key(each) in chosen)
+
+    def leaves_no_rule(self) -> bool:
+        """Whether no rule of the profile is reported. UsageError for a word that names no rule."""
+        # Where nothing is chosen and nothing added, the rules need not be imported.
+        return bool(self.select or self.ignore or self.extra or not only_shipped()) and not self.rules
 
     @cached_property
     def severities(self) -> dict[Key, Severity]:

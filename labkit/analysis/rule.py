@@ -77,7 +77,8 @@ class Scope(IntEnum):
 
 
 RFC9293, DOCUMENT, LITERAL = "rfc9293", "document", "literal"
-BOTH = frozenset({RFC9293, DOCUMENT, LITERAL})
+EVERY_PROFILE = RFC9293, DOCUMENT, LITERAL
+BOTH = frozenset(EVERY_PROFILE)
 """Profiles. `document` teaches what the introductory text means, `literal` what it says."""
 RFC_ONLY = frozenset({RFC9293})
 TAUGHT = frozenset({DOCUMENT})
@@ -387,6 +388,16 @@ def _stamp(path: str) -> tuple[str, int, int] | None:
     return None
 
 
+def only_shipped() -> bool:
+    """Whether no installed package adds rules: `collect()` then gives what `shipped` does, which may not be imported yet."""
+    return not _adds_rules(tuple(sys.path))
+
+
+@cache
+def _adds_rules(path: tuple[str, ...]) -> bool:
+    return any(map(_has_entry_points, path))
+
+
 @cache
 def _collected(extra: tuple[str, ...], stamps: tuple[object, ...]) -> tuple[Rule, ...]:  # noqa: ARG001 - for the cache
     rules = shipped()
@@ -411,7 +422,7 @@ def _rules_of(module: ModuleType) -> Iterator[Rule]:
 
 def _installed() -> Iterator[tuple[str, tuple[Rule, ...]]]:
     """The rules of each installed package that has some. To import `importlib.metadata` takes longer than all else."""
-    if not any(map(_has_entry_points, sys.path)):
+    if only_shipped():
         return
     from importlib.metadata import entry_points
 

@@ -151,7 +151,7 @@ def report_config(
     merged = replace(base, **changes)
     if merged.literal and merged.profile != DOCUMENT:
         raise UsageError(_("--literal needs --profile document"))
-    if not merged.rules:
+    if merged.leaves_no_rule():
         raise UsageError(_("--select and --ignore leave no rule of the profile {name}").format(name=merged.profile))
     return merged
 

@@ -128,7 +128,7 @@ def command(
     config = report_config(**others, captures=lambda: (*captures, *(each.path for each in inputs.captures)))
     if quiet and verbose:
         raise UsageError(_("--quiet and --verbose exclude each other"))
-    options = ReportOptions(config.fail_on, verbose, most, config.rules, quiet, reveal, config)
+    options = ReportOptions(config.fail_on, verbose, most, quiet, reveal, config)
     if annotate is not None:
         _check_annotate(inputs.captures, annotate)
     if cluster is not None and jobs is not None:

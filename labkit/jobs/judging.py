@@ -70,7 +70,7 @@ def judge(
             interruption=interrupts,
             on_notice=None if listener is None else listener.on_notice,
             alone=request.alone,
-            rules=collect(request.config.extra),
+            rules=collect(request.config.extra) if request.config.extra else None,
             completeness=request.config.completeness,
         )
     if interrupts is not None and interrupts.seen:

@@ -102,7 +102,7 @@ class Verdict(verifier.Verdict):
         return annotate(self, os.fspath(target), self._options())[0]
 
     def _options(self, *, verbose: bool = False, max_shown: int = 5) -> ReportOptions:
-        return ReportOptions(self.fail_on, verbose, max_shown, self.config.rules, config=self.config)
+        return ReportOptions(self.fail_on, verbose, max_shown, config=self.config)
 
     def _repr_mimebundle_(self, **_choices: object) -> dict[str, str]:
         """What a notebook shows (IPython's protocol): the text, and the page of `labkit verify --format html` in a frame."""
@@ -191,7 +191,7 @@ def _judged(
     on_progress: Callable[[int], None] | None,
 ) -> verifier.Verdict:
     len(config.severities)  # UsageError for a word that names no rule, whatever is found
-    if config.profile in verifier.PROFILES and not config.rules:
+    if config.profile in verifier.PROFILES and config.leaves_no_rule():
         raise UsageError(_("select and ignore leave no rule of the profile {name}").format(name=config.profile))
     opened, path = _opened(source, name)
     with opened as capture:
@@ -202,7 +202,7 @@ def _judged(
             on_progress=on_progress,
             wanted=wanted,
             engine=name,
-            rules=collect(config.extra),
+            rules=collect(config.extra) if config.extra else None,
             completeness=config.completeness,
         )
         again = None if isinstance(source, str | os.PathLike) else capture.again()

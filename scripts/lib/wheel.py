@@ -120,7 +120,7 @@ def compiled(platform: Platform, work: Path, entries: dict[str, int]) -> dict[st
         compiler = [sys.executable, "-m", "ziglang", "cc"]
         subprocess.run([*compiler, *flags, "-Wno-override-module", *sources, "-o", made.name], cwd=work, check=True)
         found[made.name] = made.read_bytes()
-    about = packed.About(digest(library.files()), list(found), entries)
+    about = packed.About(digest(library.files()), list(found), entries, packed.rule_rows())
     found[packed.ABOUT] = about.text.encode()
     folder = Path(packed.FOLDER).relative_to(TOP).as_posix()
     return {f"{folder}/{name}": octets for name, octets in found.items()}

@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from labkit.analysis.finding import Group
-from labkit.analysis.rule import Severity, collect, lookup
+from labkit.analysis.report_config import ReportConfig
+from labkit.analysis.rule import Severity, collect
 from labkit.analysis.verifier import Verdict, verify
 from labkit.capture import Damage, create
 from labkit.report.formats import ReportOptions, renderer
@@ -108,7 +109,7 @@ def test_lesser_findings_are_output_of_a_passing_test_case(faulty: Verdict) -> N
 
 
 def test_selected_rules_are_the_only_test_cases(faulty: Verdict) -> None:
-    options = ReportOptions(Severity.ERROR, rules=lookup("ACK01", collect()) + lookup("SEQ01", collect()))
+    options = ReportOptions(Severity.ERROR, config=ReportConfig(select=("ACK01", "SEQ01")))
     faulty = replace(faulty, findings=[found for found in faulty.findings if found.code == "ACK01"])
     (suite,) = suites(faulty, options=options)
     names = [case.get("name", "") for case in suite.iter("testcase")]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeGuard
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.limit_kinds import BUDGETS, MEMORY, TIME
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
-from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, collect, shipped
+from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, collect, only_shipped, shipped
 from labkit.analysis.verifier import Bounds, Verdict, Verifier, profile_of
 from labkit.capture import Frame, Reader, open_again, open_capture
 from labkit.capture.source import CHUNK_OCTETS
@@ -103,15 +103,19 @@ def verify_capture(
 
     `on_notice` is called with a line when code is compiled, or cannot be compiled. `interruption` may end the reading.
     `alone=False`: other workers run too; use one thread and never compile. `rules` is the catalogue, as for `Verifier`; the
-    compiled engine has the shipped one only. `completeness` says whether packets may be missing (`labkit.analysis.examine`).
-    `bounds` of what is kept may be smaller ones. UsageError for COMPILED with a `wanted` that is not a FlowFilter.
+    compiled engine has the shipped one only, which is not imported before it is needed. `completeness` says whether packets may
+    be missing (`labkit.analysis.examine`). `bounds` of what is kept may be smaller ones. UsageError for COMPILED with a `wanted`
+    that is not a FlowFilter.
     """
-    rules = collect() if rules is None else tuple(rules)
+    if rules is None and not only_shipped():
+        rules = collect()
+    rules = None if rules is None else tuple(rules)
+    own = rules is None or rules == shipped()
     chosen = profile_of(profile, literal=literal)
     library = compiled = divided = None
     if _can_be_compiled(wanted):
         with interruption.waiting() if interruption else nullcontext():
-            library = _library(capture, engine, on_notice or _ignore, alone, rules)
+            library = _library(capture, engine, on_notice or _ignore, alone, own=own)
             if library is not None:
                 small = _is_small(capture)
                 compiled = _compiled(library, chosen, wanted, on_notice or _ignore, alone, bounds=bounds, most=small)
@@ -166,7 +170,7 @@ def observe_capture(
     The compiled engine gives rows without `Row.edits`, and lines of `table` instead of most rows of a large capture.
     """
     listener = on_notice or _ignore
-    library = _library(capture, engine, listener, True, shipped())
+    library = _library(capture, engine, listener, True)
     compiled = None if library is None else _compiled(library, RFC9293, wanted, listener, True, shows=True)
     if library is None or compiled is None:
         from labkit.analysis import states
@@ -302,7 +306,7 @@ def feed_of(capture: Reader) -> "Feed | None":
 
     Nothing of the capture may have been read; nothing is read of it where there is no feed.
     """
-    library = _library(capture, AUTO, _ignore, True, shipped())
+    library = _library(capture, AUTO, _ignore, True)
     if library is None:
         return None
     from labkit.analysis.native.reader import Feed
@@ -314,7 +318,7 @@ def prepare(engine: str, sizes: Sequence[int], on_notice: OnNotice, rules: tuple
     """Load now what workers will need for captures of these sizes in octets: they are copies of this process."""
     global small_octets
     if engine == COMPILED or (engine == AUTO and max(sizes, default=0) >= LARGE_ENOUGH_TO_COMPILE):
-        _loaded(on_notice, rules)
+        _loaded(on_notice, own=rules == shipped())
     elif engine == AUTO and sum(sizes) >= LARGE_FOR_PACKED and rules == shipped():
         from labkit.analysis.native import library
 
@@ -322,16 +326,14 @@ def prepare(engine: str, sizes: Sequence[int], on_notice: OnNotice, rules: tuple
             small_octets = LARGE_FOR_PACKED
 
 
-def _library(
-    capture: Reader, engine: str, on_notice: OnNotice, alone: bool, rules: tuple[Rule, ...]
-) -> "Library | None":
-    """The compiled code, if it is to be used for a capture."""
+def _library(capture: Reader, engine: str, on_notice: OnNotice, alone: bool, *, own: bool = True) -> "Library | None":
+    """The compiled code, if it is to be used for a capture. `own`: only the shipped rules are asked."""
     global small_octets
     if engine == INTERPRETED:
         return None
     if engine == AUTO and not capture.waits and not is_large(capture, LARGE_FOR_PACKED):
         small_octets += capture.size or 0
-        if small_octets < LARGE_FOR_PACKED or rules != shipped():
+        if small_octets < LARGE_FOR_PACKED or not own:
             return None
     from labkit.analysis.native import library
 
@@ -342,12 +344,12 @@ def _library(
         worth = engine == COMPILED or (not capture.waits and is_large(capture, LARGE_ENOUGH_TO_COMPILE))
         if not alone or not worth:
             return None
-    return _loaded(on_notice, rules)
+    return _loaded(on_notice, own=own)
 
 
-def _loaded(on_notice: OnNotice, rules: tuple[Rule, ...]) -> "Library | None":
+def _loaded(on_notice: OnNotice, *, own: bool) -> "Library | None":
     """The compiled code; None, and a notice, if a package is missing or a rule cannot be compiled."""
-    if rules != shipped():
+    if not own:
         on_notice(_("only labkit's own rules can be compiled: interpreted, which takes longer"))
         return None
     from labkit.analysis.native import library

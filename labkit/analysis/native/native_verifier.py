@@ -18,11 +18,11 @@ from labkit.analysis.native.flow_table import ends_of, new_seed
 from labkit.analysis.native.found import Findings, depends, left_out
 from labkit.analysis.native.lazy import LazySequence
 from labkit.analysis.native.order import LEFT_OUT
-from labkit.analysis.native.packed import Library
+from labkit.analysis.native.packed import Library, RuleRow
 from labkit.analysis.native.records import TYPES, ColdRow, Memory, SideRow, columns, record, write_row
 from labkit.analysis.native.segment_loop import SPARE_ROWS
 from labkit.analysis.payload import RING_OCTETS, RING_PIECES
-from labkit.analysis.rule import Rule, Severity, shipped
+from labkit.analysis.rule import EVERY_PROFILE, Rule, Severity, shipped
 from labkit.analysis.unread import PAIR_OCTETS, Unread
 from labkit.analysis.verifier import Bounds, Verdict
 from labkit.packet.seen import Seen
@@ -66,6 +66,7 @@ class NativeVerifier:
         self.profile = profile
         bounds = bounds or Bounds()
         self._entries = library.entries
+        rules = library.rules
         numbers = (wanted or FlowFilter()).numbers
         if most is not None:  # they still hold where a file grows while it is read
             bounds = bounds._replace(
@@ -87,10 +88,9 @@ class NativeVerifier:
             "once_keys": _power(2 * bounds.once),
             **dict.fromkeys(("findings", "order", "spare", "grades", "asked"), findings),
             **dict.fromkeys(("moments", "turns"), findings if place else 0),
-            **dict.fromkeys(("ranks", "depends", "once_codes"), len(shipped())),
-            **dict.fromkeys(("counts", "hits"), SEVERITIES * len(shipped())),
-            "severities": len(shipped()),
-            "kept": SEVERITIES * (1 + len(shipped())),
+            **dict.fromkeys(("ranks", "depends", "once_codes", "severities"), len(rules)),
+            **dict.fromkeys(("counts", "hits"), SEVERITIES * len(rules)),
+            "kept": SEVERITIES * (1 + len(rules)),
             "pieces": RING_PIECES,
             "ring": RING_OCTETS,
             "described": limits.MAX_DESCRIBED,
@@ -119,9 +119,9 @@ class NativeVerifier:
             row.cold_row = context.cold_at + number * context.cold_size
         self._memory["blank_segment"].view[:] = _blank(Seen)
         self.table("filter_numbers")[:] = numbers
-        self.table("ranks")[:] = _ranks()
-        self.table("severities")[:] = _severities(profile)
-        self.table("once_codes")[:] = _once_codes()
+        self.table("ranks")[:] = _ranks(rules)
+        self.table("severities")[:] = _severities(rules, profile)
+        self.table("once_codes")[:] = _once_codes(rules)
         context.max_open, context.max_over, context.max_once = bounds.open, bounds.over, bounds.once
         context.max_findings[:] = [bounds.findings] * SEVERITIES
         context.max_hosts, context.every = bounds.hosts, bounds.every
@@ -226,7 +226,8 @@ class NativeVerifier:
     def _limits(self, beyond: int) -> CaptureLimits:
         found = CaptureLimits()
         hits = self.table("hits")
-        for number, rule in _limiting():
+        # Most captures show no limit.
+        for number, rule in _limiting() if any(self._memory["hits"].view.cast("Q")) else ():
             for answer in rule.limits:
                 hit = hits[SEVERITIES * number + answer]
                 found.count(rule, answer, hit.packet or None, hit.count)
@@ -260,24 +261,25 @@ def _blank_context() -> bytes:
 
 
 @cache
-def _ranks() -> list[int]:
+def _ranks(rules: tuple[RuleRow, ...]) -> list[int]:
     """Each rule's place in the order of codes."""
-    codes = sorted({rule.code for rule in shipped()})
-    return [codes.index(rule.code) for rule in shipped()]
+    codes = sorted({code for code, _once, _severities in rules})
+    return [codes.index(code) for code, _once, _severities in rules]
 
 
 @cache
-def _once_codes() -> list[int]:
+def _once_codes(rules: tuple[RuleRow, ...]) -> list[int]:
     """By rule the number of its code, if it reports once of each host."""
-    codes = list(dict.fromkeys(rule.code for rule in shipped()))
-    return [codes.index(rule.code) if rule.once else NONE for rule in shipped()]
+    codes = list(dict.fromkeys(code for code, _once, _severities in rules))
+    return [codes.index(code) if once else NONE for code, once, _severities in rules]
 
 
 @cache
-def _severities(profile: str) -> list[int]:
+def _severities(rules: tuple[RuleRow, ...], profile: str) -> list[int]:
     """Each rule's severity in a profile; 0: it is not reported. Compiled code asks every rule, because the capture's limits need
     the rules that count limits under every profile."""
-    return [rule.severity_in(profile, 1) if profile in rule.profiles else 0 for rule in shipped()]
+    place = EVERY_PROFILE.index(profile)
+    return [severities[place] for _code, _once, severities in rules]
 
 
 @cache

@@ -7,6 +7,7 @@ import ctypes
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import cached_property
 from typing import NamedTuple, Self
 
 from labkit.analysis.native.records import PREFIX
@@ -21,6 +22,10 @@ LEVEL = "level"
 Entry = Callable[..., int]
 """Takes integers and addresses; returns an integer."""
 
+RuleRow = tuple[str, int, tuple[int, ...]]
+"""What the engine's tables have of a rule: its code, 1 if it reports once of each host, and its severity under each profile of
+`labkit.analysis.rule.EVERY_PROFILE`, 0 where it is not reported."""
+
 
 class About(NamedTuple):
     """What a wheel says of its libraries. To import a parser of JSON would take longer than to load one of them."""
@@ -31,12 +36,15 @@ class About(NamedTuple):
     """From the oldest processor to the newest."""
     entries: dict[str, int]
     """How many arguments each entry takes."""
+    rules: tuple[RuleRow, ...]
+    """To import the rules would take as long as to judge a hundred thousand packets, and most captures need no more of them."""
 
     @property
     def text(self) -> str:
-        """A line for each value: `digest 64fb2cf9`, `library engine-x86_64_v2.so`, `entry find_records 1`."""
+        """A line for each value: `digest 64fb2cf9`, `library engine-x86_64_v2.so`, `entry finish 1`, `rule ACK01 0 4 4 4`."""
         rows = [("digest", self.digest), *(("library", each) for each in self.libraries)]
         rows += [("entry", f"{name} {count}") for name, count in self.entries.items()]
+        rows += [("rule", " ".join(map(str, (code, once, *severities)))) for code, once, severities in self.rules]
         return "".join(f"{key} {value}\n" for key, value in rows)
 
     @classmethod
@@ -45,21 +53,30 @@ class About(NamedTuple):
         digests: list[str] = []
         libraries: list[str] = []
         entries: dict[str, int] = {}
+        rules: list[RuleRow] = []
         for line in text.splitlines():
             key, _space, value = line.partition(" ")
             if key == "entry":
                 name, count = value.split(" ")
                 entries[name] = int(count)
+            elif key == "rule":
+                code, once, *severities = value.split(" ")
+                rules.append((code, int(once), tuple(map(int, severities))))
             else:
                 {"digest": digests, "library": libraries}[key].append(value)
         (found,) = digests
-        return cls(found, libraries, entries)
+        return cls(found, libraries, entries, tuple(rules))
 
 
 class Library:
     """Loaded machine code: its `entries` by name."""
 
     entries: dict[str, Entry]
+
+    @cached_property
+    def rules(self) -> tuple[RuleRow, ...]:
+        """The rules that the code asks, in the order of their numbers."""
+        return rule_rows()
 
 
 class PackedLibrary(Library):
@@ -83,8 +100,24 @@ def load_packed(files: Callable[[], Iterable[str]]) -> Library | None:
         first, *newer = about.libraries
         if newer and PackedLibrary(_place(first), {LEVEL: 0}).entries[LEVEL]() >= 3:
             first = newer[-1]
-        return PackedLibrary(_place(first), about.entries)
+        found = PackedLibrary(_place(first), about.entries)
+        found.rules = about.rules
+        return found
     return None
+
+
+def rule_rows() -> tuple[RuleRow, ...]:
+    """The rows of all shipped rules."""
+    from labkit.analysis.rule import EVERY_PROFILE, shipped
+
+    return tuple(
+        (
+            rule.code,
+            int(rule.once),
+            tuple(int(rule.severity_in(name, 1)) if name in rule.profiles else 0 for name in EVERY_PROFILE),
+        )
+        for rule in shipped()
+    )
 
 
 def _place(name: str) -> str:

@@ -28,14 +28,17 @@ class ReportOptions(NamedTuple):
     """Show notes in full; otherwise they are only counted."""
     max_shown: int = 5
     """Findings of one rule in one capture to show in full; the others are counted. 0 shows all."""
-    rules: "tuple[Rule, ...]" = ()
-    """The rules that the captures were judged by; empty: those of the verdict's profile."""
     quiet: bool = False
     """Show the verdicts without findings; only the text report obeys."""
     reveal: str = "full"
     """What the findings show: a level of `labkit.report.reveal`."""
     config: "ReportConfig | None" = None
     """The configuration, which every format names if it comes from a file."""
+
+    @property
+    def rules(self) -> "tuple[Rule, ...]":
+        """The rules that the captures were judged by; empty: those of the verdict's profile."""
+        return () if self.config is None else self.config.rules
 
     @property
     def config_line(self) -> str:
