@@ -14,10 +14,10 @@ from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.packed import Library
 from labkit.analysis.native.reader import CHUNK, Batch, Feed
 from labkit.analysis.native.shards import ShardedVerifier
-from labkit.analysis.policy import MAX_ONCE
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293
 from labkit.analysis.states import Lines, Row, observe
-from labkit.analysis.verifier import Bounds, Verdict, Verifier
+from labkit.analysis.verdict import MAX_ONCE, Bounds, Verdict
+from labkit.analysis.verifier import Verifier
 from labkit.capture import Frame
 from labkit.report import conversation_table
 from labkit.report.conversation_table import TableStyle, TextTable

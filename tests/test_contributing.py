@@ -35,7 +35,7 @@ steps:
 
 from collections.abc import Iterable, Iterator
 
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.i18n import printable
 from labkit.report.formats import ReportOptions
 

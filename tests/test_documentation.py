@@ -425,7 +425,7 @@ def test_readme_has_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_key_of_the_json_is_explained() -> None:
     from labkit.analysis.rule import Severity
-    from labkit.analysis.verifier import Verdict
+    from labkit.analysis.verdict import Verdict
     from labkit.report.formats import ReportOptions
     from labkit.report.formats._records import header, verdict_record
 

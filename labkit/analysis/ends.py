@@ -5,12 +5,12 @@ of RFC 9293 figure 5, as `labkit.tcp.state` has it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from labkit.analysis.moved import NOBODY, UNKNOWN, Ends, Moved
 from labkit.analysis.pending import GAP
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import scaled
-from labkit.packet.seen import ABSENT, U8, U32, Seen
+from labkit.packet.seen import Seen
 from labkit.tcp.flags import ACK, FIN, RST, SYN
 from labkit.tcp.seq import after, diff
 from labkit.tcp.state import Event, State
@@ -18,10 +18,6 @@ from labkit.tcp.state import after as next_state
 
 STATES: tuple[State | None, ...] = (*State, None)
 """The states by number. The last one is not a state: the capture does not show it."""
-
-UNKNOWN = len(State)
-NOBODY = 2
-"""No side: no SYN waits for its answer."""
 
 _NUMBERS = {state: number for number, state in enumerate(STATES)}
 CLOSED, LISTEN = _NUMBERS[State.CLOSED], _NUMBERS[State.LISTEN]
@@ -60,54 +56,6 @@ _UNACKNOWLEDGED = {
 }
 FIN_AGAIN = _moves(lambda state: _UNACKNOWLEDGED.get(state, state))
 """A side retransmits its FIN, because the ACK in the capture was lost."""
-
-
-def _no_states() -> list[int]:
-    return [UNKNOWN, UNKNOWN]
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Ends:
-    """The states of a conversation's two ends, by side."""
-
-    states: list[U8] = field(default_factory=_no_states)
-    pending: list[U8] = field(default_factory=_no_states)
-    """A new state that is shown with the next segment of its side."""
-    asking: U8 = NOBODY
-    """The side whose SYN waits for an answer."""
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class Moved:
-    """What a segment has moved, and what is shown of it besides its own fields. Lists have the client's end first."""
-
-    flow: int = 0
-    """The number of its conversation; ABSENT where only conversations are finished."""
-    at: U32 = 0
-    """Which segment it is: its place in the compiled engine's batch."""
-    sender: U8 = 0
-    """0: the client, 1: the server."""
-    client: U8 = 0
-    """The client's side."""
-    states: list[U8] = field(default_factory=_no_states)
-    """The states after the segment."""
-    shown: list[U8] = field(default_factory=_no_states)
-    """The states beside this segment in the tables of the introductory text."""
-    plain: U8 = 0
-    """1: only numbers are shown of it. It is neither a SYN nor the first segment of its sender, has no option of an
-    extension (MD5, TCP-AO, AccECN, MPTCP), answers no SYN that waits, and finishes no conversation."""
-    waits: U8 = 0
-    """1: the answer to this SYN shows the state of the other end."""
-    answered: U8 = 0
-    """1: this segment answers the SYNs that wait in its conversation."""
-    answer: U8 = UNKNOWN
-    """The state of their other end that the answer shows."""
-    relative_seq: int = 0
-    relative_ack: int = 0
-    window: U32 = 0
-    """The window in octets: scaled, where both SYNs offered a scale."""
-    ended: int = ABSENT
-    """The number of the conversation that is finished because this segment begins the next one on its four-tuple, or ABSENT."""
 
 
 def begin(ends: Ends, seg: Seen) -> None:

@@ -20,7 +20,7 @@ from labkit.analysis.finding import groups
 from labkit.analysis.flows import Flow, end_of
 from labkit.analysis.limits import not_accounted, of_flows
 from labkit.analysis.rule import Rule, Severity, shipped
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.capture import Frame
 
 if TYPE_CHECKING:

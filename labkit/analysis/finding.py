@@ -11,9 +11,6 @@ from labkit.analysis.value import Value
 from labkit.i18n import _, joined, printable
 from labkit.tcp.seq import diff
 
-MAX_KEPT = 250_000
-"""Findings of one severity that are kept; later ones are only counted."""
-
 OWNERS = {("seq", False): "me", ("ack", False): "peer", ("seq", True): "peer", ("ack", True): "me"}
 """The side whose sequence numbers a header field holds; True: the field is one of the peer's segment."""
 

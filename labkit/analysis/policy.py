@@ -12,9 +12,6 @@ from typing import NamedTuple
 
 from labkit.analysis.rule import Rule, Scope, Severity
 
-MAX_ONCE = 65_536
-"""Hosts and codes that are remembered, so that a rule with `once` reports them no more. With another one, all are forgotten."""
-
 
 class Events(NamedTuple):
     """What is known of findings without their words, in the order in which they were found: one column for each number."""

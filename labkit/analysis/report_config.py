@@ -25,7 +25,7 @@ from labkit.analysis.examine import Completeness
 from labkit.analysis.finding import Group, regraded
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect, folded, only_shipped
 from labkit.analysis.value import Value
-from labkit.analysis.verifier import PROFILES, Verdict
+from labkit.analysis.verdict import PROFILES, Verdict
 from labkit.errors import UsageError
 from labkit.i18n import _, listed, nearest, printable, unreadable
 

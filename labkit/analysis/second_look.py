@@ -16,7 +16,7 @@ from labkit.analysis.limits import Limit, not_accounted
 from labkit.analysis.opening import begins_with_wrong_flags
 from labkit.analysis.rule import Rule, Scope, Severity
 from labkit.analysis.strays import Talk, Work, adopt, exchange
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.i18n import _
 from labkit.tcp.flags import SYN
 from labkit.tcp.seq import diff

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from labkit.analysis.analyzer import DONE, FLOW, SEGMENT, Step, analyze
-from labkit.analysis.ends import STATES, Ends, Moved, begin, move, place
+from labkit.analysis.ends import STATES, begin, move, place
 from labkit.analysis.flows import Flow, FlowTable
+from labkit.analysis.moved import Ends, Moved
 from labkit.capture import Frame
 from labkit.packet.frame_edits import edits_of
 from labkit.packet.seen import ABSENT

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from labkit.analysis.rule import Severity
-    from labkit.analysis.verifier import Verdict
+    from labkit.analysis.verdict import Verdict
     from labkit.capture.base import Damage
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -11,7 +11,7 @@ from labkit.i18n import N_, _, listed, ngettext, printable
 if TYPE_CHECKING:
     from labkit.analysis.flow_filter import FlowFilter, Network
     from labkit.analysis.flows import End
-    from labkit.analysis.verifier import Verdict
+    from labkit.analysis.verdict import Verdict
 
 
 def _networks(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> "tuple[Network, ...]":

@@ -41,7 +41,7 @@ from labkit.report.draw import (
 )
 
 if TYPE_CHECKING:
-    from labkit.analysis.verifier import Verdict
+    from labkit.analysis.verdict import Verdict
     from labkit.build.trace import Trace
     from labkit.capture import Damage, Reader
     from labkit.capture.budget import Budget

@@ -16,7 +16,7 @@ from labkit.i18n import N_, _
 if TYPE_CHECKING:
     from labkit.analysis.flow_filter import FlowFilter, Unmatched
     from labkit.analysis.states import Lines, Row
-    from labkit.analysis.verifier import Verdict
+    from labkit.analysis.verdict import Verdict
     from labkit.capture import Reader
     from labkit.capture.budget import Budget
     from labkit.report.conversation_table import TableStyle

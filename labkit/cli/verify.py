@@ -32,7 +32,7 @@ from labkit.report.formats import ReportOptions, names, renderer
 
 if TYPE_CHECKING:
     from labkit.analysis.flow_filter import FlowFilter
-    from labkit.analysis.verifier import Verdict
+    from labkit.analysis.verdict import Verdict
     from labkit.cli._progress import ProgressLine
     from labkit.jobs.inputs import Input
     from labkit.report.baseline import Baseline

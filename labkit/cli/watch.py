@@ -19,7 +19,8 @@ from labkit.i18n import N_, _, ngettext, printable
 if TYPE_CHECKING:
     from labkit.analysis.report_config import ReportConfig
     from labkit.analysis.rule import Severity
-    from labkit.analysis.verifier import Finding, Verdict
+    from labkit.analysis.verdict import Verdict
+    from labkit.analysis.verifier import Finding
     from labkit.capture import Frame, Writer
 
 
@@ -133,7 +134,7 @@ class _FindingPrinter:
     def on_finding(self, found: "Finding") -> None:
         """Print a finding that is to be reported, or count it."""
         from labkit.analysis.rule import Severity
-        from labkit.analysis.verifier import Verdict
+        from labkit.analysis.verdict import Verdict
 
         reported = self._config.apply(Verdict(self._interface, self._config.profile, [found]))
         for each in reported.findings:

@@ -14,7 +14,7 @@ from labkit import errors
 from labkit.analysis.limit_kinds import NOTHING
 from labkit.analysis.limits import words
 from labkit.analysis.rule import Rule
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.errors import LabkitError, MissingError
 from labkit.i18n import _, printable
 

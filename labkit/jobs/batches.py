@@ -27,7 +27,7 @@ from typing import Any
 
 from labkit import __version__
 from labkit.analysis.rule import Rule
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.errors import LabkitError, MissingError, UsageError
 from labkit.i18n import _, printable
 from labkit.jobs.answers import AnswerError, Answers, decode, encode, encode_failure

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from labkit.analysis.native import engine
 from labkit.analysis.rule import collect
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.jobs.inputs import Input
 from labkit.jobs.interrupts import Interrupts
 from labkit.jobs.judging import Listener, Request, judge, judge_file

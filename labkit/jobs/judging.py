@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from labkit.analysis.native import AUTO, engine
 from labkit.analysis.report_config import ReportConfig
 from labkit.analysis.rule import collect
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.capture import Damage, open_capture
 from labkit.capture.budget import Budget, Meter
 from labkit.errors import CaptureError, LabkitError

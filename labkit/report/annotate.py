@@ -15,7 +15,8 @@ import click
 
 from labkit import __version__
 from labkit.analysis.finding import outlines
-from labkit.analysis.verifier import Finding, Verdict
+from labkit.analysis.verdict import Verdict
+from labkit.analysis.verifier import Finding
 from labkit.capture import Interface, create, open_capture
 from labkit.capture.pcapng_blocks import MAX_TEXT_OCTETS
 from labkit.errors import UsageError

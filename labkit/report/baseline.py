@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit.analysis.finding import Finding, selected
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.capture.sink import Sink
 from labkit.errors import InputError
 from labkit.i18n import _, printable, unreadable

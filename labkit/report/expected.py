@@ -16,7 +16,7 @@ from pathlib import Path
 
 from labkit.analysis.finding import Finding
 from labkit.analysis.report_config import ReportConfig, config_of, read, table_of
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.errors import UsageError
 from labkit.i18n import _, listed, nearest, printable
 from labkit.report.formats._records import finding_record, one_line

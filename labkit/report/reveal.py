@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from labkit.analysis.finding import Finding, both, changed
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.i18n import _, joined
 
 NONE, ACTUAL, FULL = "none", "actual", "full"

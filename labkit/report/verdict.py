@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import click
 
-from labkit.analysis import verifier
+from labkit.analysis import verdict as verdicts
 from labkit.analysis.examine import Completeness
 from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.flows import Flow
@@ -47,7 +47,7 @@ MAX_NOTEBOOK_PAGE = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict(verifier.Verdict):
+class Verdict(verdicts.Verdict):
     """What `verify` finds in one capture. It is true if the capture passes; printing it shows the report."""
 
     config: ReportConfig = field(default_factory=ReportConfig, repr=False)
@@ -179,7 +179,7 @@ def verify(
     chosen = replace(base, **{name: value for name, value in changes.items() if value is not None})
     judged = _judged(source, chosen, flow_filter, engine, on_progress)
     judged = chosen.apply(judged)
-    values = {each.name: getattr(judged, each.name) for each in fields(verifier.Verdict)}
+    values = {each.name: getattr(judged, each.name) for each in fields(verdicts.Verdict)}
     return Verdict(**values, config=chosen)
 
 
@@ -189,9 +189,9 @@ def _judged(
     wanted: Callable[[Flow], bool] | None,
     name: str,
     on_progress: Callable[[int], None] | None,
-) -> verifier.Verdict:
+) -> verdicts.Verdict:
     len(config.severities)  # UsageError for a word that names no rule, whatever is found
-    if config.profile in verifier.PROFILES and config.leaves_no_rule():
+    if config.profile in verdicts.PROFILES and config.leaves_no_rule():
         raise UsageError(_("select and ignore leave no rule of the profile {name}").format(name=config.profile))
     opened, path = _opened(source, name)
     with opened as capture:

@@ -13,7 +13,8 @@ from itertools import product
 from fault_bases import AXES, WORDS, base, bases, kind
 
 from labkit.analysis.rule import RFC9293, Severity, collect
-from labkit.analysis.verifier import Verdict, verify
+from labkit.analysis.verdict import Verdict
+from labkit.analysis.verifier import verify
 from labkit.build.faults import faults, inject
 from labkit.build.faults.base import Fault
 from labkit.build.scenario import Scenario, shipped

@@ -312,7 +312,7 @@ def library() -> Any:
 
 
 SMALL = 8, 4, 20, 8, 8, 1
-"""Bounds of what is kept (`labkit.analysis.verifier.Bounds`)."""
+"""Bounds of what is kept (`labkit.analysis.verdict.Bounds`)."""
 
 
 class Kept:
@@ -380,7 +380,7 @@ def judge(octets: bytes, form: int) -> None:
     from labkit.analysis.examine import Completeness, examine
     from labkit.analysis.native import COMPILED, INTERPRETED, engine
     from labkit.analysis.rule import DOCUMENT, RFC9293, collect
-    from labkit.analysis.verifier import Bounds
+    from labkit.analysis.verdict import Bounds
     from labkit.capture import open_capture
     from labkit.capture.budget import Budget, Meter
     from labkit.report.formats import ReportOptions, names, renderer

@@ -3,7 +3,8 @@
 import pytest
 
 from labkit.analysis.rule import Severity
-from labkit.analysis.verifier import Verdict, Verifier
+from labkit.analysis.verdict import Verdict
+from labkit.analysis.verifier import Verifier
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
 

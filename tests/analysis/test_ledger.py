@@ -7,7 +7,8 @@ import pytest
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.finding import Finding
 from labkit.analysis.rule import Rule, Scope, Severity, collect
-from labkit.analysis.verifier import Verdict, Verifier
+from labkit.analysis.verdict import Verdict
+from labkit.analysis.verifier import Verifier
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
 

@@ -6,7 +6,8 @@ import pytest
 
 from labkit.analysis.limits import CaptureLimits
 from labkit.analysis.rule import collect
-from labkit.analysis.verifier import Verdict, Verifier, verify
+from labkit.analysis.verdict import Verdict
+from labkit.analysis.verifier import Verifier, verify
 from labkit.build.scenario import Scenario
 from labkit.capture import Frame
 from labkit.tcp.notation import parse

@@ -9,7 +9,8 @@ import pytest
 
 from labkit.analysis.examine import examine
 from labkit.analysis.rule import Severity, collect
-from labkit.analysis.verifier import Verdict, Verifier
+from labkit.analysis.verdict import Verdict
+from labkit.analysis.verifier import Verifier
 from labkit.capture import Frame
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames

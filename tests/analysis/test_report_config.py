@@ -9,7 +9,8 @@ import pytest
 from labkit.analysis.finding import Group
 from labkit.analysis.report_config import KEYS, MAX_FILE_OCTETS, ReportConfig, candidates, load, rules_named
 from labkit.analysis.rule import Severity, collect
-from labkit.analysis.verifier import Verdict, Verifier
+from labkit.analysis.verdict import Verdict
+from labkit.analysis.verifier import Verifier
 from labkit.errors import UsageError
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames

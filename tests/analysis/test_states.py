@@ -10,7 +10,8 @@ import pytest
 from labkit.analysis import states as module
 from labkit.analysis.flows import FlowTable
 from labkit.analysis.states import Row, end_of, flow_of, observe
-from labkit.analysis.verifier import Bounds, Verifier
+from labkit.analysis.verdict import Bounds
+from labkit.analysis.verifier import Verifier
 from labkit.build.scenario import Scenario
 from labkit.capture import Frame, open_capture
 from labkit.tcp.notation import parse

@@ -13,7 +13,7 @@ from tricks import TRICKS, Trick, written
 
 from labkit import verify
 from labkit.analysis.finding import Finding
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.build.faults import faults
 from labkit.build.faults.base import Fault
 from labkit.build.trace import Trace

@@ -9,7 +9,8 @@ from unread_cases import ARP, CASES, FOREIGN, SEGMENT, cut, frames
 from labkit.analysis import unread
 from labkit.analysis.limit_kinds import KINDS, NOTHING
 from labkit.analysis.unread import MAX_ROWS, Unread, mark_pair, pair_bit
-from labkit.analysis.verifier import Verdict, Verifier
+from labkit.analysis.verdict import Verdict
+from labkit.analysis.verifier import Verifier
 from labkit.capture import Damage, Frame
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from labkit.analysis.limits import Conversation
 from labkit.analysis.report_config import ReportConfig
 from labkit.analysis.rule import Severity
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.capture import create
 from labkit.errors import MissingError, UsageError
 from labkit.jobs.answers import AnswerError, decode, encode, encode_failure

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from labkit import verify
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.capture import create
 from labkit.errors import MissingError, UsageError
 from labkit.jobs import batches

@@ -15,7 +15,7 @@ from blocks import Blocks
 from labkit.analysis.native import engine
 from labkit.analysis.report_config import ReportConfig
 from labkit.analysis.rule import Severity
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.capture import create, open_capture
 from labkit.capture.budget import STRIDE, Budget, Meter, resident
 from labkit.capture.pcapng import MAX_TEXT_OCTETS

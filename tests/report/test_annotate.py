@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from labkit.analysis.rule import Severity, collect
-from labkit.analysis.verifier import Verdict, Verifier, verify
+from labkit.analysis.verdict import Verdict
+from labkit.analysis.verifier import Verifier, verify
 from labkit.capture import Frame, Interface, create, open_capture
 from labkit.cli import run
 from labkit.errors import CaptureError, UsageError

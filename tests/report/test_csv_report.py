@@ -9,7 +9,8 @@ import pytest
 
 from labkit.analysis.finding import Group
 from labkit.analysis.rule import Severity
-from labkit.analysis.verifier import Verdict, verify
+from labkit.analysis.verdict import Verdict
+from labkit.analysis.verifier import verify
 from labkit.capture import create
 from labkit.report.formats import ReportOptions, renderer
 from labkit.tcp.notation import parse

@@ -10,7 +10,8 @@ import pytest
 from labkit import __version__
 from labkit.analysis.finding import Group
 from labkit.analysis.rule import Severity, collect
-from labkit.analysis.verifier import Verdict, verify
+from labkit.analysis.verdict import Verdict
+from labkit.analysis.verifier import verify
 from labkit.capture import Damage, create
 from labkit.report.formats import ReportOptions, renderer
 from labkit.tcp.notation import parse

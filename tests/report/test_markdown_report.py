@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from labkit import Scenario, Severity, Verdict, inject, verify
-from labkit.analysis import verifier
 from labkit.analysis.report_config import ReportConfig
 from labkit.report.formats import ReportOptions, renderer
 from labkit.report.formats.markdown import MAX_DETAILED, MAX_SHOWN, escaped
@@ -16,7 +15,7 @@ def faulty() -> Verdict:
     return verify(inject(Scenario.load("document").play(seed=1), ["ack-of-unsent-data@6"]))
 
 
-def lines(*verdicts: verifier.Verdict, **options: object) -> list[str]:
+def lines(*verdicts: Verdict, **options: object) -> list[str]:
     return list(renderer("markdown")(verdicts, ReportOptions(Severity.ERROR, **options)))  # type: ignore[arg-type]
 
 
@@ -26,7 +25,7 @@ def cells(line: str) -> list[str]:
 
 def test_a_row_for_each_capture_and_a_table_of_what_fails(faulty: Verdict) -> None:
     good = verify(Scenario.load("document").play())
-    unreadable = verifier.Verdict("c.pcap", "", error="c.pcap: is empty")
+    unreadable = Verdict("c.pcap", "", error="c.pcap: is empty")
     found = lines(faulty, good, unreadable)
     assert found[:4] == [
         "### labkit",

@@ -10,7 +10,8 @@ import pytest
 from labkit.analysis.finding import Group
 from labkit.analysis.limits import CaptureLimits
 from labkit.analysis.rule import Severity
-from labkit.analysis.verifier import Verdict, verify
+from labkit.analysis.verdict import Verdict
+from labkit.analysis.verifier import verify
 from labkit.capture import Damage, create
 from labkit.report.formats import ReportOptions, names, renderer
 from labkit.tcp.notation import parse

@@ -5,9 +5,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from os import urandom
 
-from labkit.analysis.ends import Ends, Moved
 from labkit.analysis.flows import HostIsns, no_points
+from labkit.analysis.moved import Ends, Moved
 from labkit.analysis.native.records import ColdRow, Pointer, SideRow
 from labkit.analysis.payload import Piece
 from labkit.analysis.pending import Resolved
@@ -31,6 +32,21 @@ EARLIER, JUDGED, DISPLACED, LEFT_OVER, LEFT_OPEN = range(5)
 """What a shard is doing (`Context.phase`), in the order in which one thread would do it at a segment: rules about the frame and
 about earlier segments; about this one; about the conversation before on its four-tuple; about conversations that are finished at
 the end of a round, first those that were over."""
+
+
+AHEAD = 24
+"""How many segments ahead the memory of a conversation is fetched: about as long as memory takes to answer."""
+
+SPARE_ROWS = 2
+"""The cold rows of `Context.blank_sides`. Behind them stands one of which nothing is known."""
+
+EVERY_FLOW = 0, 0, 0
+"""The numbers of a `labkit.analysis.flow_filter.FlowFilter` that selects every conversation."""
+
+
+def new_seed() -> int:
+    """A secret number for hashes. Results do not depend on it; without it a capture could be made to fill one bucket."""
+    return int.from_bytes(urandom(7))
 
 
 def zeros(count: int) -> Callable[[], list[int]]:

@@ -15,7 +15,7 @@ from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.limit_kinds import BUDGETS, MEMORY, TIME
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
 from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, collect, only_shipped, shipped
-from labkit.analysis.verifier import Bounds, Verdict, Verifier, profile_of
+from labkit.analysis.verdict import Bounds, Verdict, profile_of
 from labkit.capture import Frame, Reader, open_again, open_capture
 from labkit.capture.source import CHUNK_OCTETS
 from labkit.errors import UncompilableError, UsageError
@@ -126,6 +126,8 @@ def verify_capture(
     heard = None
     if library is None or compiled is None:
         frames: Iterable[Frame] = interruption.frames(capture) if interruption else capture
+        from labkit.analysis.verifier import Verifier
+
         verifier = Verifier(profile, literal=literal, wanted=wanted, bounds=bounds, rules=rules)
         verdict = verifier.run(frames, on_progress).with_damage(capture.damage)
     elif divided is not None:

@@ -6,10 +6,8 @@ and those that are over by their last segments: the first of a chain gives way.
 """
 
 from collections.abc import MutableSequence
-from os import urandom
 from typing import Any
 
-from labkit.analysis.ends import UNKNOWN
 from labkit.analysis.flow_filter import is_chosen
 from labkit.analysis.flows import (
     HALF_SEEN,
@@ -26,6 +24,7 @@ from labkit.analysis.flows import (
     next_isn,
     succeed,
 )
+from labkit.analysis.moved import UNKNOWN
 from labkit.analysis.native.context import NONE, OPEN, OVER, Context, FlowRow
 from labkit.analysis.native.primitives import fetch
 from labkit.analysis.side import Side
@@ -39,11 +38,6 @@ def ends_of(row: Any) -> tuple[End, End]:
     """The two ends of a conversation in memory, as `labkit.analysis.flows.Flow` has them."""
     octets = b"".join(word.to_bytes(4) for word in row.words)
     return (octets[: row.family], row.ports[0]), (octets[16 : 16 + row.family], row.ports[1])
-
-
-def new_seed() -> int:
-    """A secret number for hashes. Results do not depend on it; without it a capture could be made to fill one bucket."""
-    return int.from_bytes(urandom(7))
 
 
 def flow_hash(buf: bytes, seg: Seen, seed: int) -> int:

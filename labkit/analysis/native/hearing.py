@@ -1,8 +1,8 @@
 """Keep the segments of a small capture for the second look: what reading it again would give."""
 
-from labkit.analysis.ends import Moved
 from labkit.analysis.entry import Shown
 from labkit.analysis.flows import Flow
+from labkit.analysis.moved import Moved
 from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.reader import Batch
 from labkit.analysis.native.records import unpacker

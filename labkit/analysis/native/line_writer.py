@@ -12,7 +12,8 @@ from ctypes import sizeof
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from labkit.analysis.ends import STATES, Moved
+from labkit.analysis.ends import STATES
+from labkit.analysis.moved import Moved
 from labkit.analysis.native.context import BatchRow, zeros
 from labkit.analysis.native.packed import Library
 from labkit.analysis.native.primitives import copy

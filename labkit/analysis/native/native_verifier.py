@@ -10,24 +10,30 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labkit.analysis import limits
 from labkit.analysis.finding import Finding, Group
-from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.flows import Flow
 from labkit.analysis.limits import CaptureLimits, described
-from labkit.analysis.native.context import NONE, SEVERITIES, Context, FindingRow, FlowRow
-from labkit.analysis.native.flow_table import ends_of, new_seed
-from labkit.analysis.native.found import Findings, depends, left_out
+from labkit.analysis.native.context import (
+    EVERY_FLOW,
+    NONE,
+    SEVERITIES,
+    SPARE_ROWS,
+    Context,
+    FindingRow,
+    FlowRow,
+    new_seed,
+)
 from labkit.analysis.native.lazy import LazySequence
 from labkit.analysis.native.order import LEFT_OUT
 from labkit.analysis.native.packed import Library, RuleRow
 from labkit.analysis.native.records import TYPES, ColdRow, Memory, SideRow, columns, record, write_row
-from labkit.analysis.native.segment_loop import SPARE_ROWS
 from labkit.analysis.payload import RING_OCTETS, RING_PIECES
 from labkit.analysis.rule import EVERY_PROFILE, Rule, Severity, shipped
 from labkit.analysis.unread import PAIR_OCTETS, Unread
-from labkit.analysis.verifier import Bounds, Verdict
+from labkit.analysis.verdict import Bounds, Verdict
 from labkit.packet.seen import Seen
 
 if TYPE_CHECKING:
+    from labkit.analysis.flow_filter import FlowFilter
     from labkit.analysis.native.reader import Batch
 
 JUDGING = (
@@ -54,7 +60,7 @@ class NativeVerifier:
         profile: str,
         library: Library,
         bounds: Bounds | None = None,
-        wanted: FlowFilter | None = None,
+        wanted: "FlowFilter | None" = None,
         most: int | None = None,
         *,
         judges: bool = True,
@@ -67,7 +73,7 @@ class NativeVerifier:
         bounds = bounds or Bounds()
         self._entries = library.entries
         rules = library.rules
-        numbers = (wanted or FlowFilter()).numbers
+        numbers = EVERY_FLOW if wanted is None else wanted.numbers
         if most is not None:  # they still hold where a file grows while it is read
             bounds = bounds._replace(
                 open=min(bounds.open, most + 1), over=min(bounds.over, most + 1), every=min(bounds.every, most + 1)
@@ -189,6 +195,8 @@ class NativeVerifier:
     def _findings(self, start: int) -> Sequence[Finding]:
         if not self.context.finding_count:
             return []
+        from labkit.analysis.native.found import Findings, depends, left_out
+
         for name in JUDGING:  # what is made of many findings takes their place
             self._memory[name].release()
         rows = self._memory["findings"].view[: self._call("order_findings") * sizeof(record(FindingRow))]
@@ -310,6 +318,8 @@ class Conversations(LazySequence[limits.Conversation]):
         return record(FlowRow).from_buffer_copy(self._rows, place * sizeof(record(FlowRow)))
 
     def _make(self, place: int) -> limits.Conversation:
+        from labkit.analysis.native.flow_table import ends_of
+
         place = self._order[place]
         row = self._row(place)
         kind: Any = record(SideRow)  # whose rows have the numbers of a `Side` under the same names

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from labkit.analysis.ends import STATES, Moved
+from labkit.analysis.ends import STATES
 from labkit.analysis.flows import Flow
+from labkit.analysis.moved import Moved
 from labkit.analysis.native.line_writer import LineWriter
 from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.pipeline import verified

@@ -13,14 +13,12 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Protocol
 
 from labkit.analysis import flows
-from labkit.analysis.ends import Moved
+from labkit.analysis.moved import Moved
 from labkit.analysis.native import scan
-from labkit.analysis.native.context import MAX_SHARDS, BatchRow, IsnRow
-from labkit.analysis.native.flow_table import flow_hash, new_seed
+from labkit.analysis.native.context import AHEAD, MAX_SHARDS, BatchRow, IsnRow, new_seed
 from labkit.analysis.native.packed import Library
 from labkit.analysis.native.records import Memory, read_row, record, write_row
 from labkit.analysis.native.scan import IRREGULAR
-from labkit.analysis.native.segment_loop import AHEAD, shard_of
 from labkit.analysis.unread import TABLE_FULL, Unread, segment_key
 from labkit.capture import Damage, Frame, Reader
 from labkit.capture.base import MAX_RECORD_OCTETS
@@ -149,6 +147,8 @@ class Batch:
     def share(self, number: int) -> None:
         """Give a segment, whose hash is known, to its shard."""
         if self.row.shards > 1:
+            from labkit.analysis.native.segment_loop import shard_of
+
             shard = shard_of(self.hashes[number], self.row.shards)
             self._lists[0][shard * ROOM + self.row.shares[shard]] = number
             self.row.shares[shard] += 1
@@ -337,6 +337,8 @@ class Feed:
             from labkit.packet.reassembly import Reassembler
 
             self._reassembler = Reassembler()
+        from labkit.analysis.native.flow_table import flow_hash  # fragments are few
+
         whole = self._reassembler.segment(bytes(batch.octets.view[start : start + seg.caplen]), seg)
         self.unread.add_fragments(self._reassembler, seg, joined=whole is not None)
         if whole is None:

@@ -6,8 +6,10 @@ catalogue, and from `judge`.
 """
 
 from labkit.analysis.damage import spoiled
-from labkit.analysis.ends import UNKNOWN, Moved, begin, move, place
+from labkit.analysis.ends import begin, move, place
+from labkit.analysis.moved import UNKNOWN, Moved
 from labkit.analysis.native.context import (
+    AHEAD,
     DISPLACED,
     EARLIER,
     JUDGED,
@@ -17,6 +19,7 @@ from labkit.analysis.native.context import (
     OPEN,
     OVER,
     SEVERITIES,
+    SPARE_ROWS,
     BatchRow,
     Context,
     FlowRow,
@@ -42,12 +45,6 @@ from labkit.analysis.unread import MAX_ROWS, TABLE_FULL, count_unread, end_hash,
 from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
 from labkit.packet.seen import ABSENT, OPT_SOUND, SHORT_IP, SOUND, SUM_BAD, Seen
 from labkit.tcp.flags import ACK, PSH, SYN
-
-AHEAD = 24
-"""How many segments ahead the memory of a conversation is fetched: about as long as memory takes to answer."""
-
-SPARE_ROWS = 2
-"""The cold rows of `Context.blank_sides`. Behind them stands one of which nothing is known."""
 
 
 def has_usual_options(seg: Seen) -> bool:

@@ -13,6 +13,7 @@ So the verdict is the same for any number of threads.
 """
 
 from labkit.analysis.native.context import (
+    AHEAD,
     JUDGED,
     NONE,
     OPEN,
@@ -26,7 +27,7 @@ from labkit.analysis.native.context import (
 )
 from labkit.analysis.native.flow_table import compare_isn, read_ends
 from labkit.analysis.native.primitives import behind, fetch, half
-from labkit.analysis.native.segment_loop import AHEAD, finish, finish_one, is_kept, is_reported, leave, process
+from labkit.analysis.native.segment_loop import finish, finish_one, is_kept, is_reported, leave, process
 from labkit.analysis.side import Side
 from labkit.packet.seen import SHORT_IP, SOUND, Seen
 

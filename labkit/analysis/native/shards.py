@@ -21,7 +21,7 @@ from labkit.analysis.native.reader import Batch, Feed
 from labkit.analysis.native.records import Memory, SideRow, columns, record
 from labkit.analysis.rule import Severity
 from labkit.analysis.unread import PAIR_OCTETS
-from labkit.analysis.verifier import Bounds, Verdict
+from labkit.analysis.verdict import Bounds, Verdict
 
 
 class Numbers:

@@ -16,7 +16,7 @@ from labkit.i18n import _, listed
 from labkit.modules import modules_in
 
 if TYPE_CHECKING:
-    from labkit.analysis.verifier import Verdict
+    from labkit.analysis.verdict import Verdict
     from labkit.build.captured import Source
     from labkit.build.trace import Trace
     from labkit.report.draw._subject import Opener, Subject

@@ -8,7 +8,7 @@ from itertools import islice
 from labkit.analysis.flow_filter import FlowFilter, Unmatched
 from labkit.analysis.flows import Flow, segments
 from labkit.analysis.states import Row, observe
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.build.trace import Trace
 from labkit.capture import Frame, Reader, lacking, open_capture
 from labkit.i18n import _, printable

@@ -16,7 +16,7 @@ from labkit.modules import modules_in
 if TYPE_CHECKING:
     from labkit.analysis.report_config import ReportConfig
     from labkit.analysis.rule import Rule, Severity
-    from labkit.analysis.verifier import Verdict
+    from labkit.analysis.verdict import Verdict
 
 
 class ReportOptions(NamedTuple):

@@ -6,7 +6,7 @@ from shlex import quote
 import click
 
 from labkit.analysis.finding import Finding
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.i18n import _, padded, printable
 from labkit.report.formats import _excerpt
 from labkit.report.formats._colours import COLOURS

@@ -11,7 +11,8 @@ from labkit.analysis.finding import place_of as place_of
 from labkit.analysis.finding import right_value as right_value
 from labkit.analysis.limits import Conversation, Limit
 from labkit.analysis.rule import Rule, Severity, collect
-from labkit.analysis.verifier import Finding, Verdict
+from labkit.analysis.verdict import Verdict
+from labkit.analysis.verifier import Finding
 from labkit.i18n import N_
 from labkit.report.formats import ReportOptions
 

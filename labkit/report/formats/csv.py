@@ -10,7 +10,8 @@ from dataclasses import fields
 from io import StringIO
 
 from labkit.analysis.limit_kinds import NOTHING
-from labkit.analysis.verifier import Finding, Verdict
+from labkit.analysis.verdict import Verdict
+from labkit.analysis.verifier import Finding
 from labkit.i18n import printable
 from labkit.report.formats import ReportOptions
 from labkit.report.formats._records import blocks, finding_record, limit_records, not_kept

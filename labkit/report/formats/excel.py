@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.report.formats import ReportOptions, csv
 
 MARK = "\ufeff"

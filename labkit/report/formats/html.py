@@ -14,7 +14,7 @@ import click
 from labkit.analysis.finding import Finding, consequences, groups
 from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.rule import Rule, Severity
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.capture import open_capture
 from labkit.errors import CaptureError
 from labkit.i18n import _, listed, ngettext

@@ -6,7 +6,7 @@ A capture may have a million findings, so they are written piece by piece.
 from collections.abc import Iterable, Iterator
 from json import JSONEncoder, dumps
 
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.report.formats import ReportOptions
 from labkit.report.formats._records import blocks, conversation_record, finding_record, header, summary_record
 

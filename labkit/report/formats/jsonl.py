@@ -8,7 +8,7 @@ counted.
 from collections.abc import Iterable, Iterator
 from json import dumps
 
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.report.formats import ReportOptions
 from labkit.report.formats._records import blocks, config_record, finding_record, limit_records, not_kept
 

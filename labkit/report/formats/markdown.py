@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from labkit.analysis.finding import Finding, tally
 from labkit.analysis.rule import Severity
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.i18n import _, ngettext, printable
 from labkit.report.formats import ReportOptions
 from labkit.report.formats._records import limit_text, place_of, right_value

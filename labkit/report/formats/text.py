@@ -10,7 +10,7 @@ import click
 from labkit.analysis.finding import Group, consequences, groups, selected, tally
 from labkit.analysis.limits import Limit
 from labkit.analysis.rule import Severity
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.i18n import N_, _, joined, listed, ngettext, padded, printable, width
 from labkit.report.formats import ReportOptions
 from labkit.report.formats._colours import COLOURS

@@ -17,7 +17,8 @@ from itertools import chain
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.finding import Finding
 from labkit.analysis.rule import Severity, collect
-from labkit.analysis.verifier import Verdict, Verifier
+from labkit.analysis.verdict import Verdict
+from labkit.analysis.verifier import Verifier
 from labkit.build.trace import Record, Trace
 from labkit.capture import Frame
 from labkit.i18n import _

@@ -13,7 +13,7 @@ from labkit.analysis.finding import Finding
 from labkit.analysis.limit_kinds import BUDGETS
 from labkit.analysis.native import engine
 from labkit.analysis.report_config import SEVERITIES
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.capture import open_capture
 from labkit.capture.budget import Budget, Meter
 from labkit.errors import CaptureError, InputError

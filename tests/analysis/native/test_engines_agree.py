@@ -17,15 +17,16 @@ from unread_cases import CASES
 
 from labkit.analysis.finding import groups
 from labkit.analysis.flow_filter import FlowFilter
+from labkit.analysis.native.context import SPARE_ROWS
 from labkit.analysis.native.found import Findings
 from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.packed import Library
 from labkit.analysis.native.reader import Batch, Feed
-from labkit.analysis.native.segment_loop import SPARE_ROWS
 from labkit.analysis.payload import KEPT_OCTETS, MAX_OCTETS, MAX_PIECES
 from labkit.analysis.report_config import ReportConfig
 from labkit.analysis.rule import RFC9293, Severity, collect
-from labkit.analysis.verifier import Bounds, Verifier
+from labkit.analysis.verdict import Bounds
+from labkit.analysis.verifier import Verifier
 from labkit.build.faults import faults, inject
 from labkit.build.scenario import Scenario
 from labkit.capture import Frame, open_capture

@@ -21,7 +21,8 @@ from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.packed import Library
 from labkit.analysis.report_config import ReportConfig
 from labkit.analysis.rule import RFC9293, Severity, collect, shipped
-from labkit.analysis.verifier import Bounds, Verdict, Verifier
+from labkit.analysis.verdict import Bounds, Verdict
+from labkit.analysis.verifier import Verifier
 from labkit.capture import Frames
 from labkit.report.annotate import annotate
 from labkit.report.baseline import Baseline

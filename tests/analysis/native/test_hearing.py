@@ -15,7 +15,7 @@ from labkit.analysis.native.reader import Feed
 from labkit.analysis.rule import RFC9293
 from labkit.analysis.strays import Talk
 from labkit.analysis.talks import gathered, talks_of
-from labkit.analysis.verifier import Verdict
+from labkit.analysis.verdict import Verdict
 from labkit.capture import Frame, open_capture
 
 PCAPS = sorted((Path(__file__).parents[3] / "pcaps").rglob("*.pcap*"))

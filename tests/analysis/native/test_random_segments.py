@@ -22,7 +22,7 @@ from labkit.analysis.payload import PayloadStore
 from labkit.analysis.pending import Resolved
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293
 from labkit.analysis.side import Side
-from labkit.analysis.verifier import Bounds
+from labkit.analysis.verdict import Bounds
 from labkit.capture import Frame
 from labkit.packet.decode import decode
 from labkit.packet.seen import Seen
