@@ -38,8 +38,8 @@ import pytest
 from ruamel.yaml import YAML
 from test_layers import WINGS
 
+from labkit.analysis.finding import Finding
 from labkit.analysis.rule import Rule, collect
-from labkit.analysis.verifier import Finding
 from labkit.build.scenario import Scenario
 from labkit.build.script import load
 from labkit.cli import Exit, run

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from labkit.analysis import limits, policy
 from labkit.analysis.analyzer import DONE, FLOW, PENDING, SEGMENT, Step, analyze
-from labkit.analysis.finding import Evidence, Group, finding
-from labkit.analysis.finding import Finding as Finding
+from labkit.analysis.finding import Evidence, Finding, Group, finding
 from labkit.analysis.flows import Flow, FlowTable
 from labkit.analysis.limits import CaptureLimits
 from labkit.analysis.payload import PayloadStore

@@ -17,10 +17,10 @@ from labkit.errors import LinkError
 from labkit.i18n import N_, _, ngettext, printable
 
 if TYPE_CHECKING:
+    from labkit.analysis.finding import Finding
     from labkit.analysis.report_config import ReportConfig
     from labkit.analysis.rule import Severity
     from labkit.analysis.verdict import Verdict
-    from labkit.analysis.verifier import Finding
     from labkit.capture import Frame, Writer
 
 

@@ -14,9 +14,8 @@ from pathlib import Path
 import click
 
 from labkit import __version__
-from labkit.analysis.finding import outlines
+from labkit.analysis.finding import Finding, outlines
 from labkit.analysis.verdict import Verdict
-from labkit.analysis.verifier import Finding
 from labkit.capture import Interface, create, open_capture
 from labkit.capture.pcapng_blocks import MAX_TEXT_OCTETS
 from labkit.errors import UsageError

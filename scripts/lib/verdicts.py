@@ -8,8 +8,9 @@ written by hand; the examples come from the rules. `scripts/verdicts` writes the
 from collections.abc import Iterator
 from pathlib import Path
 
+from labkit.analysis.finding import Finding
 from labkit.analysis.rule import DOCUMENT, RFC9293, Scope, collect
-from labkit.analysis.verifier import Finding, Verifier
+from labkit.analysis.verifier import Verifier
 from labkit.capture import Frame
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit import verify
-from labkit.analysis.finding import Group, tally
+from labkit.analysis.finding import Finding, Group, tally
 from labkit.analysis.flows import Flow
 from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, Severity, collect
 from labkit.analysis.verdict import Bounds, Verdict
-from labkit.analysis.verifier import Finding, Verifier
+from labkit.analysis.verifier import Verifier
 from labkit.build.scenario import Scenario
 from labkit.capture import Frame, open_capture
 from labkit.capture import create as create_capture

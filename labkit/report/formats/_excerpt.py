@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import BinaryIO
 
+from labkit.analysis.finding import Finding
 from labkit.analysis.flows import end_of, possible_frames
 from labkit.analysis.states import Row, observe
-from labkit.analysis.verifier import Finding
 from labkit.capture import Frames, open_capture
 from labkit.errors import CaptureError
 from labkit.tcp.segment import FIN, SYN

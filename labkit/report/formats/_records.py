@@ -5,6 +5,7 @@ from dataclasses import asdict, fields
 from itertools import islice
 
 from labkit import __version__
+from labkit.analysis.finding import Finding
 from labkit.analysis.finding import fault_text as fault_text
 from labkit.analysis.finding import one_line as one_line
 from labkit.analysis.finding import place_of as place_of
@@ -12,7 +13,6 @@ from labkit.analysis.finding import right_value as right_value
 from labkit.analysis.limits import Conversation, Limit
 from labkit.analysis.rule import Rule, Severity, collect
 from labkit.analysis.verdict import Verdict
-from labkit.analysis.verifier import Finding
 from labkit.i18n import N_
 from labkit.report.formats import ReportOptions
 

@@ -9,9 +9,9 @@ from csv import writer
 from dataclasses import fields
 from io import StringIO
 
+from labkit.analysis.finding import Finding
 from labkit.analysis.limit_kinds import NOTHING
 from labkit.analysis.verdict import Verdict
-from labkit.analysis.verifier import Finding
 from labkit.i18n import printable
 from labkit.report.formats import ReportOptions
 from labkit.report.formats._records import blocks, finding_record, limit_records, not_kept

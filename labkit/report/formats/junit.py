@@ -10,10 +10,9 @@ from collections.abc import Iterable, Iterator
 from time import monotonic
 from xml.sax.saxutils import escape, quoteattr
 
-from labkit.analysis.finding import Group
+from labkit.analysis.finding import Finding, Group
 from labkit.analysis.rule import Scope
 from labkit.analysis.verdict import Verdict
-from labkit.analysis.verifier import Finding
 from labkit.i18n import _, printable
 from labkit.report.formats import ReportOptions
 from labkit.report.formats._records import (
