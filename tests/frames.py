@@ -1,6 +1,6 @@
 """Frames octet by octet, and what `decode` makes of them. Written apart from labkit, checksums included."""
 
-from labkit.packet.decode import decode
+from labkit.packet.decode.walk import decode
 from labkit.packet.seen import Seen
 
 CLIENT4, SERVER4 = bytes((192, 0, 2, 10)), bytes((192, 0, 2, 20))

@@ -20,7 +20,7 @@ from labkit.analysis.damage import spoiled
 from labkit.analysis.side import OLD_CLOSED, OLD_REFUSED, OLD_RESET, OLD_USED, Side
 from labkit.analysis.unread import PAIR_OCTETS, Unread, mark_ends, segment_key, unread_key
 from labkit.capture import Frame
-from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
+from labkit.packet.decode.outcome import FRAGMENT, OTHER, TCP
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.seen import ABSENT, Seen
 from labkit.tcp.flags import ACK, RST, SYN
@@ -372,6 +372,8 @@ def segments(frames: Iterable[Frame], seg: Seen, unread: Unread | None = None) -
     For an IP fragment that completes a datagram, these octets are the datagram, not the frame. Frames that cannot be read are
     counted in `unread`.
     """
+    from labkit.packet.decode.walk import decode  # compiled code decodes by itself
+
     unread = unread or Unread()
     reassembler = None
     for frame in frames:

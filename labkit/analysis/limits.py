@@ -16,8 +16,7 @@ from labkit.analysis.side import Side
 from labkit.analysis.unread import BROKEN_TCP, CUT_TCP, Unread
 from labkit.analysis.value import Value
 from labkit.i18n import _
-from labkit.packet import decode
-from labkit.packet.linktype import title
+from labkit.packet.decode import outcome
 from labkit.tcp.flags import ACK, SYN
 from labkit.tcp.seq import after, diff
 
@@ -138,34 +137,36 @@ class CaptureLimits:
 
 def _not_read(reason: int, count: int, packet: int, numbers: list[int]) -> Limit:
     """The limit for frames that could not be read for a reason. `numbers`: their link types or IP protocols."""
-    names = [title(number) if reason == decode.LINK_TYPE else str(number) for number in numbers]
+    from labkit.packet.linktype import title
+
+    names = [title(number) if reason == outcome.LINK_TYPE else str(number) for number in numbers]
     listed = ", ".join(names[:MAX_NAMED]) + (", …" if len(names) > MAX_NAMED else "")
     one, many = {
-        decode.FRAGMENT: (
+        outcome.FRAGMENT: (
             _("{n:,} fragment of an incomplete IP packet (packet {packet})"),
             _("{n:,} fragments of incomplete IP packets (the first is packet {packet})"),
         ),
-        decode.MALFORMED: (
+        outcome.MALFORMED: (
             _("{n:,} packet has a malformed IP header, or no room for TCP (packet {packet})"),
             _("{n:,} packets have a malformed IP header, or no room for TCP (the first is packet {packet})"),
         ),
-        decode.CUT_OFF: (
+        outcome.CUT_OFF: (
             _("{n:,} packet ends before its TCP header (packet {packet})"),
             _("{n:,} packets end before their TCP header (the first is packet {packet})"),
         ),
-        decode.TOO_DEEP: (
+        outcome.TOO_DEEP: (
             _("{n:,} packet has more than {most} layers (packet {packet})"),
             _("{n:,} packets have more than {most} layers (the first is packet {packet})"),
         ),
-        decode.LINK_TYPE: (
+        outcome.LINK_TYPE: (
             _("{n:,} packet has a link type that labkit cannot read: {names} (packet {packet})"),
             _("{n:,} packets have a link type that labkit cannot read: {names} (the first is packet {packet})"),
         ),
-        decode.FOREIGN: (
+        outcome.FOREIGN: (
             _("{n:,} packet has IP protocol {names} where TCP (6) was expected (packet {packet})"),
             _("{n:,} packets have IP protocol {names} where TCP (6) was expected (the first is packet {packet})"),
         ),
-        decode.HIDDEN: (
+        outcome.HIDDEN: (
             _("{n:,} packet holds IP behind a layer that labkit cannot read (packet {packet})"),
             _("{n:,} packets hold IP behind a layer that labkit cannot read (the first is packet {packet})"),
         ),
@@ -178,7 +179,7 @@ def _not_read(reason: int, count: int, packet: int, numbers: list[int]) -> Limit
             _("{n:,} packets end inside their TCP header (the first is packet {packet})"),
         ),
     }[reason]
-    text = (one if count == 1 else many).format(n=count, packet=packet, names=listed, most=decode.MAX_LAYERS)
+    text = (one if count == 1 else many).format(n=count, packet=packet, names=listed, most=outcome.MAX_LAYERS)
     return Limit("not-read", "", count, packet, f"{text}{_(': ')}{_('not verified')}")
 
 

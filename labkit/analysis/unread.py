@@ -13,8 +13,8 @@ The functions over integers are shared with the compiled engine, which counts in
 from collections.abc import Iterable, MutableSequence
 from typing import TYPE_CHECKING, Protocol
 
-from labkit.packet.decode import FOREIGN, FRAGMENT, HIDDEN, LINK_TYPE, MAY_STAND_BESIDE_TCP, may_hold_tcp
 from labkit.packet.decode.layer import u32
+from labkit.packet.decode.outcome import FOREIGN, FRAGMENT, HIDDEN, LINK_TYPE, MAY_STAND_BESIDE_TCP
 from labkit.packet.seen import CUT, Seen
 
 if TYPE_CHECKING:
@@ -162,6 +162,8 @@ class Unread:
 
     def add_lost(self, lost: "Iterable[Lost]") -> None:
         """Count fragments whose datagrams were never complete."""
+        from labkit.packet.decode.walk import may_hold_tcp
+
         for each in lost:
             if each.protocol < 0 or may_hold_tcp(each.protocol):
                 self.add(FRAGMENT * REASON, each.packet, each.fragments)

@@ -17,7 +17,8 @@ from labkit.capture import Frame, Frames, frames_of, open_capture
 from labkit.capture.budget import Budget, Meter
 from labkit.errors import UsageError
 from labkit.i18n import _
-from labkit.packet.decode import FRAGMENT, TCP, decode
+from labkit.packet.decode.outcome import FRAGMENT, TCP
+from labkit.packet.decode.walk import decode
 from labkit.packet.frame_edits import apply, cut
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.reassembly import Reassembler, fragment_of

@@ -6,7 +6,7 @@ No kernel owns the address of such a host, so labkit answers requests for it and
 import struct
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from labkit.packet.decode import ones_sum
+from labkit.packet.decode.layer import ones_sum
 
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
 REQUEST, REPLY = 1, 2

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from labkit.build.path import CLIENT, SERVER, Path
-from labkit.packet.decode import ones_sum
+from labkit.packet.decode.layer import ones_sum
 from labkit.tcp.segment import ACK, CE, SYN
 
 OTHER = {CLIENT: SERVER, SERVER: CLIENT}

@@ -14,7 +14,8 @@ from labkit.i18n import _
 from labkit.live.clock import SECOND, Clock
 from labkit.live.link import Link
 from labkit.live.neighbours import announced, query, reply_to
-from labkit.packet.decode import TCP, decode
+from labkit.packet.decode.outcome import TCP
+from labkit.packet.decode.walk import decode
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.scapy_build import PLAIN, Framing, Host
 from labkit.packet.seen import SUM_BAD, Seen

@@ -7,7 +7,9 @@ a checksum, so that only the fault is wrong. `edits_of` gives the edits that rep
 from collections.abc import Callable, Mapping
 
 from labkit.i18n import _, listed
-from labkit.packet.decode import TCP, decode, ones_sum
+from labkit.packet.decode.layer import ones_sum
+from labkit.packet.decode.outcome import TCP
+from labkit.packet.decode.walk import decode
 from labkit.packet.seen import ABSENT, SUM_BAD, SUM_PARTIAL, SUM_ZERO, Seen
 
 TCP_PROTOCOL, FRAGMENT_HEADER = 6, 44

@@ -5,8 +5,6 @@ declared beside the function that reads it, in `labkit.packet.decode.link`; `OTH
 read.
 """
 
-from labkit.packet.decode.walk import LINK_TYPES
-
 ETHERNET, RAW = 1, 101
 """The link types that labkit writes: Ethernet frames, and IP headers without a link layer."""
 
@@ -40,5 +38,7 @@ OTHERS = {
 
 def title(number: int) -> str:
     """A link type as messages name it: `1 (ETHERNET)`; the number alone where the name is not known."""
+    from labkit.packet.decode.walk import LINK_TYPES
+
     name = LINK_TYPES.get(number) or OTHERS.get(number)
     return f"{number} ({name})" if name else str(number)

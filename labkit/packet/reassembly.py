@@ -10,8 +10,9 @@ bound is dropped.
 
 from typing import NamedTuple
 
-from labkit.packet.decode import FRAGMENT, TCP, decode_datagram, ones_sum
-from labkit.packet.decode.layer import MAX_DATAGRAM_OCTETS, u16
+from labkit.packet.decode.layer import MAX_DATAGRAM_OCTETS, ones_sum, u16
+from labkit.packet.decode.outcome import FRAGMENT, TCP
+from labkit.packet.decode.walk import decode_datagram
 from labkit.packet.seen import SUM_GOOD, Seen
 from labkit.tcp.ranges import RangeSet
 

@@ -6,8 +6,7 @@ afterwards; one that was wrong, or that the sender's hardware was to complete, s
 """
 
 from labkit.i18n import _
-from labkit.packet.decode import ones_sum
-from labkit.packet.decode.layer import MAX_DATAGRAM_OCTETS, u16
+from labkit.packet.decode.layer import MAX_DATAGRAM_OCTETS, ones_sum, u16
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.seen import ABSENT, SUM_GOOD, SUM_PARTIAL, SUM_UNKNOWN, Seen
 from labkit.tcp.notation import pattern

@@ -5,21 +5,9 @@ from frames import CLIENT4, CLIENT6, SERVER4, SERVER6, checksum, ether, ip4, ip6
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.packet.decode import (
-    CUT_OFF,
-    FOREIGN,
-    FRAGMENT,
-    HIDDEN,
-    LINK_TYPE,
-    MALFORMED,
-    OTHER,
-    TCP,
-    TOO_DEEP,
-    decode,
-    may_hold_tcp,
-    ones_sum,
-)
-from labkit.packet.decode.walk import LINK_TYPES
+from labkit.packet.decode.layer import ones_sum
+from labkit.packet.decode.outcome import CUT_OFF, FOREIGN, FRAGMENT, HIDDEN, LINK_TYPE, MALFORMED, OTHER, TCP, TOO_DEEP
+from labkit.packet.decode.walk import LINK_TYPES, decode, may_hold_tcp
 from labkit.packet.seen import (
     ABSENT,
     BAD_OFFSET,

@@ -13,7 +13,8 @@ import pytest
 from wireshark import release
 
 from labkit.capture import create, open_capture
-from labkit.packet.decode import FRAGMENT, TCP, decode
+from labkit.packet.decode.outcome import FRAGMENT, TCP
+from labkit.packet.decode.walk import decode
 from labkit.packet.reassembly import Reassembler
 from labkit.packet.seen import ABSENT, SHORT_IP, SUM_BAD, SUM_GOOD, SUM_PARTIAL, SUM_UNKNOWN, SUM_ZERO, Seen
 

@@ -9,10 +9,11 @@ from frames import CLIENT6, SERVER6, ether, ip4, ip6, n16, seen, tcp, udp
 from wireshark import release
 
 from labkit.capture import create
-from labkit.packet.decode import CUT_OFF, FOREIGN, OTHER, TCP, walk
 from labkit.packet.decode import link as link_layers
 from labkit.packet.decode import tunnel as tunnel_layers
+from labkit.packet.decode import walk
 from labkit.packet.decode.layer import END, LINK, announced, link_type, udp_port
+from labkit.packet.decode.outcome import CUT_OFF, FOREIGN, OTHER, TCP
 from labkit.packet.seen import SUM_GOOD
 
 SIX = CLIENT6 + SERVER6

@@ -6,7 +6,7 @@
 import pytest
 from frames import CLIENT6, SERVER6, ether, ip4, ip6, n16, seen, tcp, udp
 
-from labkit.packet.decode import FRAGMENT, TCP
+from labkit.packet.decode.outcome import FRAGMENT, TCP
 from labkit.packet.seen import SUM_BAD, SUM_GOOD, SUM_PARTIAL, SUM_UNKNOWN, SUM_ZERO
 
 SIX = CLIENT6 + SERVER6

@@ -7,7 +7,8 @@ from frames import CLIENT6, SERVER6, ether, ip4, ip6, tcp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.packet.decode import FRAGMENT, decode
+from labkit.packet.decode.outcome import FRAGMENT
+from labkit.packet.decode.walk import decode
 from labkit.packet.reassembly import Reassembler
 from labkit.packet.seen import SUM_BAD, SUM_GOOD, Seen
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from labkit.capture import Frame
-from labkit.packet.decode import TCP, decode
+from labkit.packet.decode.outcome import TCP
+from labkit.packet.decode.walk import decode
 from labkit.packet.seen import Seen
 
 Edit = Callable[[list[Frame], Random], list[Frame] | None]

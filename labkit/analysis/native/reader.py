@@ -25,8 +25,8 @@ from labkit.capture.base import MAX_RECORD_OCTETS
 from labkit.capture.pcap import PcapReader
 from labkit.capture.pcapng import MAX_TIME, Clock, PcapngReader
 from labkit.i18n import _
-from labkit.packet.decode import FRAGMENT
 from labkit.packet.decode.layer import MAX_DATAGRAM_OCTETS
+from labkit.packet.decode.outcome import FRAGMENT
 from labkit.packet.seen import Seen
 
 if TYPE_CHECKING:

@@ -42,7 +42,8 @@ from labkit.analysis.pending import close, resolve
 from labkit.analysis.side import Side
 from labkit.analysis.tracker import advance, look, relate
 from labkit.analysis.unread import MAX_ROWS, TABLE_FULL, count_unread, end_hash, segment_key, unread_key
-from labkit.packet.decode import FRAGMENT, OTHER, TCP, decode
+from labkit.packet.decode.outcome import FRAGMENT, OTHER, TCP
+from labkit.packet.decode.walk import decode
 from labkit.packet.seen import ABSENT, OPT_SOUND, SHORT_IP, SOUND, SUM_BAD, Seen
 from labkit.tcp.flags import ACK, PSH, SYN
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from labkit.build.trace import Connection, Trace
-from labkit.packet.decode import decode
+from labkit.packet.decode.walk import decode
 from labkit.packet.scapy_build import Host
 from labkit.packet.seen import Seen
 from labkit.tcp.options import Option

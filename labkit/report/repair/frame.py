@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from labkit.capture import Frame
 from labkit.i18n import _
-from labkit.packet.decode import CUT_OFF, FRAGMENT, HIDDEN, MALFORMED, TCP, TOO_DEEP, decode
 from labkit.packet.decode.layer import u16
+from labkit.packet.decode.outcome import CUT_OFF, FRAGMENT, HIDDEN, MALFORMED, TCP, TOO_DEEP
+from labkit.packet.decode.walk import decode
 from labkit.packet.linktype import ETHERNET
 from labkit.packet.reassembly import Reassembler, fragment_of
 from labkit.packet.rewrite import MIN_ETHERNET_OCTETS, ip_checksum, is_plain, network_at, tcp_checksum, with_checksum

@@ -24,7 +24,7 @@ from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293
 from labkit.analysis.side import Side
 from labkit.analysis.verdict import Bounds
 from labkit.capture import Frame
-from labkit.packet.decode import decode
+from labkit.packet.decode.walk import decode
 from labkit.packet.seen import Seen
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
 

@@ -14,8 +14,8 @@ from labkit.analysis.native.translate import Translation, UntranslatableError
 from labkit.analysis.rule import Rule, Scope, collect
 from labkit.analysis.side import Side
 from labkit.capture import Frame
-from labkit.packet.decode import decode
 from labkit.packet.decode.layer import ones_sum
+from labkit.packet.decode.walk import decode
 from labkit.packet.seen import Seen
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
