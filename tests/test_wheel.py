@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ pytest.importorskip("numpy", reason="numpy, with which captures are built to cou
 
 from labkit import compiled
 from labkit.analysis.native import library, packed
+from labkit.build.bulk import build as build_capture
 
 TOP = Path(__file__).parents[1]
 MACHINE = "labkit/analysis/native/machine/"
@@ -73,11 +75,11 @@ def installed(wheels: dict[str, Path], tmp_path: Path) -> Path:
     return tmp_path / "site"
 
 
-def run(site: Path, code: str, python: str = sys.executable) -> str:
+def run(site: Path, code: str, python: str = sys.executable, *, arguments: Sequence[str] = ()) -> str:
     """What a program prints that has the installation, and no compiler."""
     before = "import sys; sys.modules['llvmlite'] = sys.modules['numpy'] = None\n"
     done = subprocess.run(
-        [python, "-c", before + code],
+        [python, "-c", before + code, *arguments],
         env={"PYTHONPATH": str(site), "LABKIT_CACHE": str(site / "cache")},
         cwd=site,
         capture_output=True,
@@ -101,6 +103,26 @@ def test_the_engine_of_a_wheel_judges_without_a_compiler(installed: Path) -> Non
     assert (judged, same) == ("True", "True")
     assert int(packets) > 1000
     assert not (installed / "cache").exists()
+
+
+CLEAN = """
+from labkit.analysis.native import library, packed
+from labkit.build.bulk import build as build_capture
+from labkit.cli import run
+print(run(["verify", "--quiet", sys.argv[1]]))
+print(sorted(name for name in sys.modules if name in ("labkit.analysis.rules", "labkit.analysis.verifier")))
+print(sorted(name for name in sys.modules if name in ("labkit.analysis.tracker", "labkit.packet.decode.walk")))
+print(library.library(print).rules == packed.rule_rows(), len(packed.rule_rows()) > 100)
+"""
+
+
+def test_a_clean_capture_needs_neither_rules_nor_interpreter(installed: Path, tmp_path: Path) -> None:
+    build_capture("http", 3_000, tmp_path / "clean.pcap")
+    verdict, *_notes, code, rules, interpreter, same = run(
+        installed, CLEAN, arguments=[str(tmp_path / "clean.pcap")]
+    ).splitlines()
+    assert "PASS" in verdict
+    assert (code, rules, interpreter, same) == ("0", "[]", "[]", "True True")
 
 
 @each_other
