@@ -22,10 +22,14 @@ MAX_PIECES = 128
 RING_OCTETS = 1 << 24
 RING_PIECES = 1 << 18
 """The sizes of the rings that hold octets and pieces of all sides, powers of two."""
+
 LAP_OCTETS = MAX_OCTETS
-"""A side that sends on and on goes back so far in the ring, again and again: a fast cache holds what it sends."""
+"""Octets of a lap. A side that sends on and on, with no piece of another side between, goes round the same laps of the ring, so
+that the processor's cache holds them: what it overwrites is older than what is compared."""
+
 KEPT_OCTETS = RING_OCTETS - 2 * LAP_OCTETS
-"""The last octets of the capture that are compared. The next side leaves out what a lap has left: up to two of LAP_OCTETS."""
+"""Octets of payload in the capture after which what came before them is no longer compared. The ring has room for more, because
+the next side begins behind all that a lap has touched."""
 
 
 @dataclass(slots=True, eq=False, repr=False)

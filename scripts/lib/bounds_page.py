@@ -16,6 +16,7 @@ ALSO = {
     "CHUNK_OCTETS",
     "DEFAULT_MEMORY",
     "PAIR_OCTETS",
+    "KEPT_OCTETS",
     "RING_OCTETS",
     "RING_PIECES",
     "ROUND",
