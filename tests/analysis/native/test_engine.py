@@ -69,7 +69,7 @@ def used(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return called
 
-    monkeypatch.setattr(engine.Verifier, "run", noting(INTERPRETED, engine.Verifier.run))
+    monkeypatch.setattr(Verifier, "run", noting(INTERPRETED, Verifier.run))
     monkeypatch.setattr(pipeline, "run", noting(COMPILED, pipeline.run))
     return noted
 
