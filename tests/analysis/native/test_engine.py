@@ -28,6 +28,7 @@ from labkit.analysis.native.packed import Library
 from labkit.analysis.rule import RFC9293, collect
 from labkit.analysis.side import Side
 from labkit.analysis.verdict import Verdict
+from labkit.analysis.verifier import Verifier
 from labkit.capture import create, open_capture
 from labkit.cli import run
 from labkit.errors import UsageError
