@@ -272,14 +272,15 @@ def _blank_context() -> bytes:
 def _ranks(rules: tuple[RuleRow, ...]) -> list[int]:
     """Each rule's place in the order of codes."""
     codes = sorted({code for code, _once, _severities in rules})
-    return [codes.index(code) for code, _once, _severities in rules]
+    places = {code: place for place, code in enumerate(codes)}
+    return [places[code] for code, _once, _severities in rules]
 
 
 @cache
 def _once_codes(rules: tuple[RuleRow, ...]) -> list[int]:
     """By rule the number of its code, if it reports once of each host."""
-    codes = list(dict.fromkeys(code for code, _once, _severities in rules))
-    return [codes.index(code) if once else NONE for code, once, _severities in rules]
+    numbers: dict[str, int] = {}
+    return [numbers.setdefault(code, len(numbers)) if once else NONE for code, once, _severities in rules]
 
 
 @cache
