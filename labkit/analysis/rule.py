@@ -372,7 +372,7 @@ def shipped() -> tuple[Rule, ...]:
 def collect(extra: tuple[str, ...] = ()) -> tuple[Rule, ...]:
     """Every rule: the shipped ones, those of installed packages (entry points of the group `labkit.rules`), and those of the
     files `extra`. UsageError for a source that has no usable rules. A file is read again only if it has changed."""
-    return _collected(extra, tuple(map(_stamp, extra)))
+    return _collected(extra, tuple(map(_stamp, extra)), tuple(sys.path))
 
 
 def _stamp(path: str) -> tuple[str, int, int] | None:
@@ -399,7 +399,11 @@ def _adds_rules(path: tuple[str, ...]) -> bool:
 
 
 @cache
-def _collected(extra: tuple[str, ...], stamps: tuple[object, ...]) -> tuple[Rule, ...]:  # noqa: ARG001 - for the cache
+def _collected(
+    extra: tuple[str, ...],
+    stamps: tuple[object, ...],  # noqa: ARG001 - for the cache, as the folders that Python looks into
+    folders: tuple[str, ...],  # noqa: ARG001
+) -> tuple[Rule, ...]:
     rules = shipped()
     for source, added in _installed():
         rules += _new(added, rules, source)

@@ -3,20 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from labkit.analysis import flows
+from labkit.analysis.finding import Finding, Group, tally
 from labkit.analysis.limit_kinds import NOTHING
-from labkit.analysis.limits import damaged
+from labkit.analysis.limits import Conversation, Limit, damaged
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Severity
 from labkit.analysis.value import Value
 from labkit.capture import Damage, Frames
 from labkit.errors import UsageError
 from labkit.i18n import _, listed
-
-if TYPE_CHECKING:
-    from labkit.analysis.finding import Finding, Group
-    from labkit.analysis.limits import Conversation, Limit
 
 PROFILES = (RFC9293, DOCUMENT)
 
@@ -36,7 +33,7 @@ class Verdict(Value):
 
     path: str
     profile: str
-    findings: "Sequence[Finding]" = field(default_factory=list)
+    findings: Sequence[Finding] = field(default_factory=list)
     packets: int = 0
     """Frames of any kind."""
     segments: int = 0
@@ -52,9 +49,9 @@ class Verdict(Value):
     """Why it could not be read at all."""
     crashed: bool = False
     """Whether `error` is a mistake of labkit."""
-    limits: "Sequence[Limit]" = field(default_factory=list)
+    limits: Sequence[Limit] = field(default_factory=list)
     """What the capture cannot show, so that it cannot be verified."""
-    conversations: "Sequence[Conversation]" = field(default_factory=list)
+    conversations: Sequence[Conversation] = field(default_factory=list)
     """The first reported conversations, at most `limits.MAX_DESCRIBED`."""
     reported: int = 0
     """Conversations whose findings are reported: all, unless `wanted` chose some."""
@@ -67,7 +64,7 @@ class Verdict(Value):
     the IP identifications show; `partly-complete`: they show it of some conversations; `auto`: nothing shows it."""
     assumed: bool = False
     """Whether the profile, not the user, says that nothing is missing."""
-    beyond: "Sequence[Group]" = field(default_factory=list)
+    beyond: Sequence[Group] = field(default_factory=list)
     """Findings that were only counted: there were more than MAX_KEPT of their severity."""
 
     fail_on: Severity = Severity.ERROR
@@ -83,10 +80,6 @@ class Verdict(Value):
 
     def worst(self) -> Severity | None:
         """The gravest severity found."""
-        if not self.findings and not self.beyond:
-            return None
-        from labkit.analysis.finding import tally
-
         return max(tally(self.findings, self.beyond), default=None)
 
     def outcome(self, fail_on: Severity | None = None) -> str:
@@ -104,7 +97,7 @@ class Verdict(Value):
             return "not-judged"
         return "pass" if self.damage is None else "unreadable"
 
-    def failing_limits(self) -> "list[Limit]":
+    def failing_limits(self) -> list[Limit]:
         """The limits that make the capture fail."""
         return [limit for limit in self.limits if limit.kind in self.strict and limit.kind not in NOTHING]
 

@@ -12,7 +12,7 @@ was not read. The bounds are checked with each chunk of the file, and with each 
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from mmap import PAGESIZE
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
@@ -78,6 +78,15 @@ class Meter:
     def rewind(self) -> None:
         """Begin to count the octets of the same capture anew."""
         self._octets = 0
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is done within costs the capture nothing: importing code, which serves all captures."""
+        before, begin = resident(), self._clock()
+        yield
+        self._most += max(0, resident() - before)
+        if self._until is not None:
+            self._until += self._clock() - begin
 
     def take(self, count: int) -> int:
         """How many of the next `count` octets may be read; 0 once a bound is reached."""

@@ -176,7 +176,9 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 RUNS = st.lists(
-    st.tuples(st.integers(0, 2), st.lists(st.integers(0, 40), min_size=1, max_size=12)), min_size=1, max_size=12
+    st.tuples(st.integers(0, 2), st.lists(st.integers(0, 40) | st.integers(0, 128), min_size=1, max_size=12)),
+    min_size=1,
+    max_size=12,
 )
 
 

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from labkit.analysis import states as module
+from labkit.analysis.ends import STATES
 from labkit.analysis.flows import FlowTable
+from labkit.analysis.moved import UNKNOWN
 from labkit.analysis.states import Row, end_of, flow_of, observe
 from labkit.analysis.verdict import Bounds
 from labkit.analysis.verifier import Verifier
 from labkit.build.scenario import Scenario
 from labkit.capture import Frame, open_capture
 from labkit.tcp.notation import parse
-from labkit.tcp.state import DOCUMENT_WORDS
+from labkit.tcp.state import DOCUMENT_WORDS, State
 from labkit.teach.examples import frames
 
 
@@ -468,3 +470,8 @@ def test_conversations_have_the_verifiers_numbers(most_over: int, monkeypatch: p
     verdict = Verifier(bounds=Bounds(over=most_over, every=1)).run(found)
     # Behind the end of the first there are two segments more of it, and at last a third.
     assert len({row.flow.index for row in rows}) == verdict.flows == {0: 4, 1: 3, 5: 2}[most_over]
+
+
+def test_no_state_is_the_number_behind_all_states() -> None:
+    assert len(State) == UNKNOWN
+    assert STATES[UNKNOWN] is None

@@ -330,7 +330,9 @@ def test_ctrl_c_between_two_packets(here: Path) -> None:
 
 def test_a_capture_without_a_packet_read_has_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     written(Path("a.pcap"), OPEN + CLOSE)
-    monkeypatch.setattr("labkit.analysis.native.engine._library", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(
+        "labkit.analysis.native.engine._library", lambda *_, **_each: signal.raise_signal(signal.SIGINT)
+    )
     with Interrupts() as interrupts:
         found = list(
             Dispatcher([Input("a.pcap")], Request(ReportConfig()), interrupts, ProgressLine()).verdicts(jobs=1)

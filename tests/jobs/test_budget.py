@@ -92,6 +92,28 @@ def test_the_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert 0 < packets < 4000
 
 
+def test_what_is_imported_costs_no_capture_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    uses, now = [0], [0.0]
+    monkeypatch.setattr("labkit.capture.budget.resident", lambda: uses[0])
+    meter = Meter(Budget(memory=1000, seconds=10), lambda: now[0])
+    with meter.paused():
+        uses[0], now[0] = 5000, 60
+    assert not meter.over()
+    with meter.paused():
+        uses[0] = 4000  # less than before: what was freed is not charged
+    uses[0], now[0] = 5750, 70
+    assert not meter.over()
+    uses[0] = 5751
+    assert meter.over()
+    assert meter.spent is not None
+    assert meter.spent.kind == "memory"
+    later = Meter(Budget(seconds=10), lambda: now[0])
+    with later.paused():
+        now[0] = 75
+    now[0] = 85.5
+    assert later.over()
+
+
 def test_resident_memory_is_that_of_the_process() -> None:
     before = resident()
     held = bytearray(os.urandom(1 << 20) * 64)

@@ -6,7 +6,7 @@ The compiled engine verifies millions of packets a second. Its code is compiled 
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, BinaryIO, TypeGuard
@@ -126,9 +126,10 @@ def verify_capture(
     heard = None
     if library is None or compiled is None:
         frames: Iterable[Frame] = interruption.frames(capture) if interruption else capture
-        from labkit.analysis.verifier import Verifier
+        with _unmetered(capture):
+            from labkit.analysis.verifier import Verifier
 
-        verifier = Verifier(profile, literal=literal, wanted=wanted, bounds=bounds, rules=rules)
+            verifier = Verifier(profile, literal=literal, wanted=wanted, bounds=bounds, rules=rules)
         verdict = verifier.run(frames, on_progress).with_damage(capture.damage)
     elif divided is not None:
         verdict = _run_divided(capture, library, divided, compiled, profile, interruption, on_progress)
@@ -208,6 +209,9 @@ def _run_compiled(
         hearing = Hearing(native)
     whole = run(feed, hearing or native, memory, on_progress, native.prepare)
     memory.clear()  # findings take its place
+    if native.context.finding_count:
+        with _unmetered(capture):
+            shipped()
     verdict = native.verdict(whole.packets, whole.start, profile, feed.unread)
     return verdict.with_damage(capture.damage or feed.damage), hearing.heard if hearing is not None else None
 
@@ -377,6 +381,11 @@ def _loaded(on_notice: OnNotice, *, own: bool) -> "Library | None":
         text = _("{name} is missing: interpreted, which takes longer; pip install 'labkit[fast]' has it")
         on_notice(text.format(name=(error.name or "llvmlite").partition(".")[0]))
         return None
+
+
+def _unmetered(capture: Reader) -> AbstractContextManager[None]:
+    """What is imported within is not part of what the capture costs."""
+    return nullcontext() if capture.meter is None else capture.meter.paused()
 
 
 def _ignore(_line: object) -> None:
