@@ -49,11 +49,9 @@ def examine(
     verdict = replace(verdict, completeness=str(assume))
     if assume == Completeness.PARTIAL or not verdict.segments:
         return verdict
-    chosen: Suspects | None = {}
-    if verdict.segments <= MAX_WHOLE or assume == Completeness.COMPLETE:
-        chosen = None
-    elif verdict.findings:
-        chosen = _suspects(verdict, _named(rules))
+    whole = verdict.segments <= MAX_WHOLE or assume == Completeness.COMPLETE
+    named = _named(rules) if whole or verdict.findings else {}  # to name the rules is to import them
+    chosen = None if whole else _suspects(verdict, named)
     if verdict.segments <= MAX_WHOLE:  # of a larger capture they stay what they are
         verdict = replace(verdict, findings=list(verdict.findings))
     if chosen is not None and not chosen:
@@ -63,7 +61,7 @@ def examine(
     from labkit.analysis.second_look import Look
     from labkit.analysis.talks import gathered, talks_of
 
-    look = Look(verdict, _named(rules), assume, over)
+    look = Look(verdict, named, assume, over)
     look.left = 0 if chosen is None else verdict.flows - len(chosen)
     if heard is not None and chosen is None and not look.misread:
         return look.through(list(gathered(heard)), wanted)
