@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from unittest.mock import patch
 
-from labkit.analysis.finding import groups
+from labkit.analysis.findings import groups
 from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.flows import Flow
 from labkit.analysis.native import observing

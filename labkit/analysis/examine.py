@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from labkit.analysis.completeness import DECIDED, MAX_WHOLE, NUMBERS
 from labkit.analysis.completeness import Completeness as Completeness
-from labkit.analysis.finding import groups
+from labkit.analysis.findings import groups
 from labkit.analysis.flows import Flow, end_of
 from labkit.analysis.limits import not_accounted, of_flows
 from labkit.analysis.rule import Rule, Severity, shipped

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.analysis import limits
 from labkit.analysis.examine import Completeness
-from labkit.analysis.finding import Group, regraded
+from labkit.analysis.findings import Group, regraded
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect, folded, only_shipped
 from labkit.analysis.value import Value
 from labkit.analysis.verdict import PROFILES, Verdict

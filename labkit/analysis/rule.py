@@ -19,11 +19,9 @@ its side's ISN and, where that differs, raw. `{expected}` and `{actual}` are the
 """
 
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
-from dataclasses import fields
 from enum import IntEnum
 from functools import cache, wraps
 from importlib import import_module
@@ -31,12 +29,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from labkit.analysis.limit_kinds import BY_WORD, LimitKind
-from labkit.analysis.pending import Resolved
-from labkit.analysis.side import Side
 from labkit.errors import UsageError
 from labkit.i18n import N_, _, listed, printable, unfolded, unreadable
 from labkit.modules import modules_in
-from labkit.packet.seen import OWN, PEER, Seen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,21 +81,6 @@ AS_IT_STANDS = frozenset({LITERAL})
 
 MAX_NUMBERS = 4
 """Numbers in a finding's text: the compiled engine keeps this many for each finding, besides `expected` and `actual`."""
-
-NUMBER = re.compile(r"\{((?:seg|me|peer|resolved)\.\w+|expected|actual)(?::([^{}]*))?\}")
-"""A number in a template, such as `{seg.ack}` or `{expected}`, and its format."""
-
-
-def _spaces() -> Iterator[tuple[str, str]]:
-    """Each name that a rule may use, and whose sequence number it holds: "me", "peer", or "" for another kind of number."""
-    for name, kind in (("seg", Seen), ("me", Side), ("peer", Side), ("resolved", Resolved)):
-        owner, other = ("peer", "me") if name == "peer" else ("me", "peer")
-        spaces = {OWN: owner, PEER: other}
-        for each in fields(kind):
-            yield f"{name}.{each.name}", spaces.get(next(iter(getattr(each.type, "__metadata__", ())), ""), "")
-
-
-SPACES = dict(_spaces())
 
 FAMILIES = "labkit.analysis.rules"
 """The package of labkit's own rules."""
@@ -192,7 +172,9 @@ class Rule(NamedTuple):
     def numbers(self) -> tuple[str, ...]:
         """The numbers that the text shows, such as "seg.ack": at most MAX_NUMBERS. UsageError for a declaration that no engine
         could follow."""
-        return _numbers(self)
+        from labkit.analysis.template import numbers  # most captures are judged without a rule's words
+
+        return numbers(self)
 
     @property
     def explanation(self) -> str:
@@ -288,7 +270,9 @@ def rule(
             place=place,
         )
         if not own:
-            _numbers(made)
+            from labkit.analysis.template import numbers
+
+            numbers(made)
         return predicate
 
     return declare
@@ -321,41 +305,6 @@ def _place(scope: Scope, at: str) -> tuple[str, str] | None:
     if scope == Scope.SIDE:
         return None  # `seg` is empty
     return ("resolved.packet", "resolved.time") if scope == Scope.PENDING else ("seg.number", "seg.time")
-
-
-@cache
-def _numbers(declared: Rule) -> tuple[str, ...]:
-    """The numbers that templates show. UsageError for too many, for a name that does not exist in this scope, and for a format
-    that numbers do not have."""
-    scope = declared.scope
-    if scope == Scope.LEDGER:
-        return ()  # `labkit.analysis.examine` fills in its templates
-    rule = f"{declared.code} ({declared.name})"
-    templates = declared.message, *declared.otherwise.values(), declared.should_be, declared.receiver, declared.mend
-    values = declared.expected, declared.actual
-    shown: dict[str, None] = {}
-    for match in (match for template in templates for match in NUMBER.finditer(template)):
-        shown[match[1]] = None
-        try:
-            format(0, match[2] or "")
-        except ValueError:
-            text = _("rule {rule}: '{name}' is a number, which cannot be shown with the format '{format}'")
-            raise UsageError(text.format(rule=rule, name=match[1], format=printable(match[2]))) from None
-    known = {name for name, value in zip(("expected", "actual"), values, strict=True) if value is not None}
-    absent = (
-        ("seg.", "resolved.") if scope in (Scope.SIDE, Scope.FLOW) else () if scope == Scope.PENDING else ("resolved.",)
-    )
-    for name in (*shown, *values, *(declared.place or ())):
-        if not isinstance(name, str) or name in known:
-            continue
-        if name not in SPACES or name.startswith(absent):
-            text = _("rule {rule}: '{name}' does not exist in scope {scope}")
-            raise UsageError(text.format(rule=rule, name=printable(name), scope=scope.name))
-    numbers = tuple(name for name in shown if name in SPACES)
-    if len(numbers) > MAX_NUMBERS:
-        text = _("rule {rule}: its text shows {n} numbers ({names}); at most {most} are possible")
-        raise UsageError(text.format(rule=rule, n=len(numbers), names=listed(numbers), most=MAX_NUMBERS))
-    return numbers
 
 
 @cache

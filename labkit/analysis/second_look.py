@@ -9,7 +9,8 @@ from labkit.analysis.closing import remarks
 from labkit.analysis.completeness import DECIDED, EXPLAINING, MAX_WHOLE, NUMBERS, Completeness
 from labkit.analysis.entry import CLIENT, SERVER, Entry, Shown
 from labkit.analysis.evidence import doubtful, evidence, nothing_lost, proves
-from labkit.analysis.finding import Finding, Outline, is_grouped, order_of, softened
+from labkit.analysis.finding import Finding, softened
+from labkit.analysis.findings import Outline, is_grouped, order_of
 from labkit.analysis.flows import End, Flow
 from labkit.analysis.ledger import Ledger
 from labkit.analysis.limits import Limit, not_accounted

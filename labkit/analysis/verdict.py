@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from labkit.analysis import flows
-from labkit.analysis.finding import Finding, Group, tally
+from labkit.analysis.findings import Group, tally
 from labkit.analysis.limit_kinds import NOTHING
 from labkit.analysis.limits import Conversation, Limit, damaged
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Severity
@@ -14,6 +14,9 @@ from labkit.analysis.value import Value
 from labkit.capture import Damage, Frames
 from labkit.errors import UsageError
 from labkit.i18n import _, listed
+
+if TYPE_CHECKING:
+    from labkit.analysis.finding import Finding
 
 PROFILES = (RFC9293, DOCUMENT)
 
@@ -33,7 +36,7 @@ class Verdict(Value):
 
     path: str
     profile: str
-    findings: Sequence[Finding] = field(default_factory=list)
+    findings: "Sequence[Finding]" = field(default_factory=list)
     packets: int = 0
     """Frames of any kind."""
     segments: int = 0

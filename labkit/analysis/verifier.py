@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from labkit.analysis import limits, policy
 from labkit.analysis.analyzer import DONE, FLOW, PENDING, SEGMENT, Step, analyze
-from labkit.analysis.finding import Evidence, Finding, Group, finding
+from labkit.analysis.finding import Evidence, Finding, finding
+from labkit.analysis.findings import Group
 from labkit.analysis.flows import Flow, FlowTable
 from labkit.analysis.limits import CaptureLimits
 from labkit.analysis.payload import PayloadStore

@@ -149,7 +149,7 @@ class _FindingPrinter:
         """Print the verdict, the limits of the capture, and the findings that were only counted."""
         from labkit.analysis.rule import Severity
         from labkit.report.formats import ReportOptions
-        from labkit.report.formats._records import limit_text
+        from labkit.report.formats._judged import limit_text
         from labkit.report.formats.text import headline
 
         line = f"{printable(self._interface)}: {headline(verdict, ReportOptions(self._config.fail_on))}"
@@ -173,7 +173,7 @@ def _label(severity: "Severity", code: str) -> str:
 
 
 def _text_line(_interface: str, found: "Finding") -> str:
-    from labkit.report.formats._records import one_line
+    from labkit.analysis.finding import one_line
 
     time = "" if found.time is None else f"{found.time:.6f}"
     return f"{time:>12}  {_label(found.severity, found.code)} {one_line(found)}"

@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from labkit import errors
+from labkit.analysis.finding import Finding
 from labkit.analysis.limit_kinds import NOTHING
 from labkit.analysis.limits import words
 from labkit.analysis.rule import Rule
@@ -98,7 +99,7 @@ def _schema() -> "TypeAdapter[Any]":
 
     from pydantic import ConfigDict, TypeAdapter, create_model
 
-    hints = get_type_hints(Verdict)
+    hints = get_type_hints(Verdict, localns={"Finding": Finding})
     kinds = Literal[tuple(name for name, each in vars(errors).items() if _is_error(each))]  # type: ignore[valid-type]
     closed = ConfigDict(extra="forbid")
     shape: dict[str, Any] = {name: (hints[name], ...) for name in _names()}

@@ -14,7 +14,8 @@ from pathlib import Path
 import click
 
 from labkit import __version__
-from labkit.analysis.finding import Finding, outlines
+from labkit.analysis.finding import Finding
+from labkit.analysis.findings import outlines
 from labkit.analysis.verdict import Verdict
 from labkit.capture import Interface, create, open_capture
 from labkit.capture.pcapng_blocks import MAX_TEXT_OCTETS
@@ -23,7 +24,7 @@ from labkit.i18n import _, printable
 from labkit.packet.linktype import ETHERNET
 from labkit.report.formats import ReportOptions
 from labkit.report.formats._finding_text import labelled_lines
-from labkit.report.formats._records import COMPLETENESS, completeness, limit_text
+from labkit.report.formats._judged import COMPLETENESS, completeness, limit_text
 from labkit.report.formats.text import headline
 
 

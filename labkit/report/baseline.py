@@ -16,7 +16,8 @@ from json import JSONDecodeError, dumps, loads
 from pathlib import Path
 from typing import Any
 
-from labkit.analysis.finding import Finding, selected
+from labkit.analysis.finding import Finding
+from labkit.analysis.findings import selected
 from labkit.analysis.verdict import Verdict
 from labkit.capture.sink import Sink
 from labkit.errors import InputError

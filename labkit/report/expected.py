@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labkit.analysis.finding import Finding
+from labkit.analysis.finding import Finding, one_line
 from labkit.analysis.report_config import ReportConfig, config_of, read, table_of
 from labkit.analysis.verdict import Verdict
 from labkit.errors import UsageError
 from labkit.i18n import _, listed, nearest, printable
-from labkit.report.formats._records import finding_record, one_line
+from labkit.report.formats._records import finding_record
 
 SUFFIX = ".labkit.toml"
 """What follows the capture's name in the name of the file."""

@@ -5,10 +5,14 @@ Every format, picture and page then shows what is left: a hidden number is absen
 
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
-from labkit.analysis.finding import Finding, both, changed
+from labkit.analysis.findings import changed
 from labkit.analysis.verdict import Verdict
 from labkit.i18n import _, joined
+
+if TYPE_CHECKING:
+    from labkit.analysis.finding import Finding
 
 NONE, ACTUAL, FULL = "none", "actual", "full"
 
@@ -23,8 +27,10 @@ def reveal(verdict: Verdict, level: str) -> Verdict:
     return replace(verdict, findings=changed(verdict.findings, partial(hidden, level=level)))
 
 
-def hidden(finding: Finding, level: str) -> Finding:
+def hidden(finding: "Finding", level: str) -> "Finding":
     """A finding without what would be right and, at the level NONE, without the field and its value."""
+    from labkit.analysis.finding import both  # most captures have no finding
+
     shows = level == ACTUAL and finding.actual is not None and bool(finding.field)
     if shows:
         raw = finding.actual or 0

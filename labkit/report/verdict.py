@@ -17,6 +17,7 @@ import click
 
 from labkit.analysis import verdict as verdicts
 from labkit.analysis.examine import Completeness
+from labkit.analysis.finding import one_line
 from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.flows import Flow
 from labkit.analysis.native import AUTO, COMPILED, ENGINES, INTERPRETED, engine
@@ -27,7 +28,7 @@ from labkit.capture import Frame, Frames, Reader, create, frames_of, open_captur
 from labkit.errors import UsageError, VerdictError
 from labkit.i18n import _, listed, nearest, printable
 from labkit.report.formats import ReportOptions, renderer
-from labkit.report.formats._records import one_line, verdict_record
+from labkit.report.formats._records import verdict_record
 
 if TYPE_CHECKING:
     from scapy.packet import Packet

@@ -3,7 +3,8 @@
 import pytest
 
 from labkit.analysis.finding import OWNERS, Evidence, Finding, finding
-from labkit.analysis.rule import NUMBER, RFC9293, Rule, Scope, Severity, collect
+from labkit.analysis.rule import RFC9293, Rule, Scope, Severity, collect
+from labkit.analysis.template import NUMBER
 from labkit.analysis.verifier import Verifier
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.analysis.finding import Group
+from labkit.analysis.findings import Group
 from labkit.analysis.report_config import KEYS, MAX_FILE_OCTETS, ReportConfig, candidates, load, rules_named
 from labkit.analysis.rule import Severity, collect
 from labkit.analysis.verdict import Verdict

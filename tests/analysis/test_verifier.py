@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit import verify
-from labkit.analysis.finding import Finding, Group, tally
+from labkit.analysis.finding import Finding
+from labkit.analysis.findings import Group, tally
 from labkit.analysis.flows import Flow
 from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, Severity, collect
 from labkit.analysis.verdict import Bounds, Verdict

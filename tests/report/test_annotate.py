@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from labkit.analysis.finding import right_value
 from labkit.analysis.rule import Severity, collect
 from labkit.analysis.verdict import Verdict
 from labkit.analysis.verifier import Verifier, verify
@@ -17,7 +18,6 @@ from labkit.cli import run
 from labkit.errors import CaptureError, UsageError
 from labkit.report.annotate import annotate, comment
 from labkit.report.formats import ReportOptions
-from labkit.report.formats._records import right_value
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames
 

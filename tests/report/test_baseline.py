@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labkit import Scenario, Severity, inject, verify
-from labkit.analysis.finding import Group
+from labkit.analysis.findings import Group
 from labkit.cli import run
 from labkit.report.baseline import Baseline
 

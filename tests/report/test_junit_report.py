@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from labkit.analysis.finding import Group
+from labkit.analysis.findings import Group
 from labkit.analysis.report_config import ReportConfig
 from labkit.analysis.rule import Severity, collect
 from labkit.analysis.verdict import Verdict

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labkit import __version__
-from labkit.analysis.finding import Group
+from labkit.analysis.findings import Group
 from labkit.analysis.rule import Severity, collect
 from labkit.analysis.verdict import Verdict
 from labkit.analysis.verifier import verify

@@ -15,7 +15,8 @@ from itertools import compress
 from typing import Any
 
 from labkit.analysis import policy
-from labkit.analysis.finding import Choice, Evidence, Finding, Group, Outline, finding, order_of, softened
+from labkit.analysis.finding import Evidence, Finding, finding, softened
+from labkit.analysis.findings import Choice, Group, Outline, order_of
 from labkit.analysis.flows import end_name
 from labkit.analysis.native.context import SEVERITIES, FindingRow
 from labkit.analysis.native.flow_table import ends_of
@@ -59,7 +60,7 @@ class Findings(LazySequence[Finding]):
         return vars(self) | {"_rows": bytes(self._rows)}
 
     def groups(self, first: int | None) -> list[Group]:
-        """As `labkit.analysis.finding.groups`, without making a finding."""
+        """As `labkit.analysis.findings.groups`, without making a finding."""
         found = []
         for rule, severity, grade in self._kinds():
             count = self._counts[grade]
@@ -84,7 +85,7 @@ class Findings(LazySequence[Finding]):
         return self._with(compress(self._order, stands), compress(grades, stands))
 
     def selected(self, places: Sequence[int]) -> "Findings":
-        """As `labkit.analysis.finding.selected`, without making a finding."""
+        """As `labkit.analysis.findings.selected`, without making a finding."""
         return self._with(map(self._order.__getitem__, places), map(self._grades.__getitem__, places))
 
     def changed(self, change: Callable[[Finding], Finding]) -> "Findings":

@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labkit.analysis import limits
-from labkit.analysis.finding import Finding, Group
+from labkit.analysis.findings import Group
 from labkit.analysis.flows import Flow
 from labkit.analysis.limits import CaptureLimits, described
 from labkit.analysis.native.context import (
@@ -33,6 +33,7 @@ from labkit.analysis.verdict import Bounds, Verdict
 from labkit.packet.seen import Seen
 
 if TYPE_CHECKING:
+    from labkit.analysis.finding import Finding
     from labkit.analysis.flow_filter import FlowFilter
     from labkit.analysis.native.reader import Batch
 
@@ -192,7 +193,7 @@ class NativeVerifier:
         sides = self._memory["described_sides"].view[: 2 * count * sizeof(record(SideRow))]
         return Conversations(bytes(rows), bytes(sides), start)
 
-    def _findings(self, start: int) -> Sequence[Finding]:
+    def _findings(self, start: int) -> "Sequence[Finding]":
         if not self.context.finding_count:
             return []
         from labkit.analysis.native.found import Findings, depends, left_out

@@ -14,16 +14,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from labkit.analysis import flows
 from labkit.analysis.moved import Moved
-from labkit.analysis.native import scan
 from labkit.analysis.native.context import AHEAD, MAX_SHARDS, BatchRow, IsnRow, new_seed
 from labkit.analysis.native.packed import Library
+from labkit.analysis.native.record_table import IRREGULAR, RecordTable
 from labkit.analysis.native.records import Memory, read_row, record, write_row
-from labkit.analysis.native.scan import IRREGULAR
 from labkit.analysis.unread import TABLE_FULL, Unread, segment_key
 from labkit.capture import Damage, Frame, Reader
 from labkit.capture.base import MAX_RECORD_OCTETS
-from labkit.capture.pcap import PcapReader
-from labkit.capture.pcapng import MAX_TIME, Clock, PcapngReader
 from labkit.i18n import _
 from labkit.packet.decode.layer import MAX_DATAGRAM_OCTETS
 from labkit.packet.decode.outcome import FRAGMENT
@@ -42,15 +39,9 @@ ROOM = CHUNK // 64
 """Segments of a batch."""
 MAX_RETURNS = 64
 """After that many records that were not plain, `labkit.capture` reads the rest of the file."""
-MAX_CLOCKS = 1024
-"""Interfaces of a section whose packets may be plain records."""
 MAX_PACKETS = (1 << 32) - (1 << 24)
 """Frames after which no other batch is read: their numbers must fit four octets, and a batch holds fewer than are left."""
 
-Plain = PcapReader | PcapngReader
-"""Readers of files with plain records."""
-
-WIDEST = (1 << 63) - 1
 HEAD = struct.Struct("<5q")
 
 
@@ -186,13 +177,12 @@ class Feed:
         """The frames that were not read so far; complete when `fill` has returned False."""
         self.seed = new_seed()
         """Of the hashes of conversations."""
-        self._table = _Table()
-        self._file = capture if isinstance(capture, PcapReader | PcapngReader) else None
+        self._table = RecordTable()
+        self._file = capture if self._table.describe(capture) else None
         if self._file is None:
             self._frames = self._interruption.frames(capture)
         else:
             self._tail, self._at = self._file.rest()
-            self._table.describe(self._file)
 
     def fill(self, batch: Batch) -> bool:
         """Put the next segments into a batch. It may stay without segments. False at the end of the capture."""
@@ -241,7 +231,7 @@ class Feed:
         row.packets, row.start, row.seed, row.formats = self._packets, self._start, self.seed, self._table.address
         batch.clear()
 
-    def _load(self, file: Plain, batch: Batch) -> tuple[int, bytes]:
+    def _load(self, file: Reader, batch: Batch) -> tuple[int, bytes]:
         """Read octets of the file into a batch. How many it holds, and those that it has no room for."""
         view = batch.octets.view
         # Whoever opened the file has read ahead, and `engine.is_large` may have read far more than a batch holds.
@@ -254,7 +244,7 @@ class Feed:
                 have += count
         return have, ahead
 
-    def _keep(self, file: Plain, batch: Batch, have: int, ahead: bytes, *, plain: bool) -> None:
+    def _keep(self, file: Reader, batch: Batch, have: int, ahead: bytes, *, plain: bool) -> None:
         """Keep what stands behind the records of a batch for the next one."""
         at = batch.row.at
         self._tail, self._at = bytes(batch.octets.view[at:have]) + ahead, self._at + at
@@ -263,13 +253,13 @@ class Feed:
         elif not plain and ((self._exhausted and not ahead) or not at):
             self._leave(file)
 
-    def _read(self, file: Plain, batch: Batch) -> None:
+    def _read(self, file: Reader, batch: Batch) -> None:
         """Fill a batch from plain records."""
         have, ahead = self._load(file, batch)
         plain = self._segments(batch, have)
         self._keep(file, batch, have, ahead, plain=plain)
 
-    def _leave(self, file: Plain) -> None:
+    def _leave(self, file: Reader) -> None:
         """Let the capture's own reader read the next record, which is not plain."""
         file.resume(self._tail, self._at, self._packets + 1)
         self._tail = b""
@@ -354,39 +344,3 @@ class Feed:
         batch.share(row.count)
         row.count += 1
         return spare + len(whole)
-
-
-class _Table:
-    """The table of `labkit.analysis.native.scan`, which describes the records of a file."""
-
-    def __init__(self) -> None:
-        memory = Memory((1 + MAX_CLOCKS) * scan.ROW * 8)
-        self.address = memory.address
-        self._numbers = memory.view.cast("q")
-
-    def frames(self) -> None:
-        """Describe frames from another reader."""
-        self._numbers[scan.FORM] = scan.FRAMES
-
-    def describe(self, capture: Plain) -> None:
-        """Describe the records that follow in a file."""
-        numbers = self._numbers
-        if isinstance(capture, PcapReader):
-            order, unit, header = capture.variant
-            link = capture.interfaces[0].link
-            row = [scan.PCAP, order == ">", unit, header, capture.limit, link]
-        else:
-            row = [scan.PCAPNG, capture.order == ">", 0, 0, 0, min(len(capture.clocks), MAX_CLOCKS)]
-            for number, clock in enumerate(capture.clocks[:MAX_CLOCKS], 1):
-                for column, value in enumerate(_row(clock)):
-                    numbers[number * scan.ROW + column] = value
-        for column, value in enumerate(row):
-            numbers[column] = value
-
-
-def _row(clock: Clock) -> tuple[int, ...]:
-    """An interface's row. Stamps whose conversion to a time would exceed 64 bits are left to the interpreter."""
-    if clock.by > WIDEST or abs(clock.offset) > WIDEST // 2:
-        return 1, 1, 0, -1, clock.link, clock.number
-    latest = min(WIDEST // clock.times, (MAX_TIME - max(clock.offset, 0)) * clock.by // clock.times)
-    return clock.times, clock.by, clock.offset, min(latest, WIDEST), clock.link, clock.number

@@ -3,31 +3,34 @@
 A plain record is a whole packet of an interface with a simple clock. `step` gives the record and the position of the next one. It
 leaves everything else, and everything damaged, to `labkit.capture`.
 
-A table of integers describes the records of a file: a row for the file, then for each interface of a pcapng section a row for
-its clock. A row has ROW columns.
+`labkit.analysis.native.record_table` describes the records of a file.
 """
 
 from collections.abc import Sequence
 
+from labkit.analysis.native.record_table import (
+    BIG,
+    BY,
+    COUNT,
+    FORM,
+    HEADER,
+    IRREGULAR,
+    LATEST,
+    LINK,
+    LINKTYPE,
+    LONGEST,
+    OFFSET,
+    PCAP,
+    PCAPNG,
+    POINT,
+    ROW,
+    TIMES,
+    UNIT,
+)
 from labkit.capture.base import MAX_RECORD_OCTETS
 from labkit.capture.pcapng_blocks import ENHANCED
 
-PCAP, PCAPNG, FRAMES = 0, 1, 2
-"""Forms of records. FRAMES is labkit's own: five numbers of a frame, and its octets."""
-
-FORM, BIG, UNIT, HEADER, LONGEST, LINK = 0, 1, 2, 3, 4, 5
-"""Columns of the first row. BIG: whether numbers are big-endian; UNIT: nanoseconds of a pcap's fraction; HEADER: octets before
-a packet; LONGEST: octets of the longest packet; LINK: the pcap's link type."""
-COUNT = 5
-"""In the first row of a pcapng: the number of interfaces."""
-TIMES, BY, OFFSET, LATEST, LINKTYPE, POINT = 0, 1, 2, 3, 4, 5
-"""Columns of an interface's row: stamp * TIMES // BY + OFFSET is a time, for stamps up to LATEST; -1: the
-interpreter converts all stamps."""
-ROW = 6
-
 SECOND = 1_000_000_000
-IRREGULAR = -1
-"""The position of the next record, if this one is not plain."""
 
 Record = tuple[int, int, int, int, int, int, int]
 """The positions of the next record and of this packet, its octets captured and on the wire, its time, link type and interface."""

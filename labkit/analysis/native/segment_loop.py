@@ -35,8 +35,9 @@ from labkit.analysis.native.flow_table import (
     take_out,
 )
 from labkit.analysis.native.primitives import behind, fetch
+from labkit.analysis.native.record_table import IRREGULAR
 from labkit.analysis.native.records import SideRow
-from labkit.analysis.native.scan import IRREGULAR, step
+from labkit.analysis.native.scan import step
 from labkit.analysis.payload import remember
 from labkit.analysis.pending import close, resolve
 from labkit.analysis.side import Side

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
-from labkit.analysis.finding import Finding, outlines
+from labkit.analysis.finding import Finding
+from labkit.analysis.findings import outlines
 from labkit.analysis.rule import Severity
 from labkit.analysis.states import Row, observe
 from labkit.capture import Frame

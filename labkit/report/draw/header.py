@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import click
 
-from labkit.analysis.finding import outlines
+from labkit.analysis.findings import outlines
 from labkit.analysis.rule import Severity
 from labkit.i18n import N_, _, printable
 from labkit.packet.seen import Seen

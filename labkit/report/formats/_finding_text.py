@@ -5,13 +5,12 @@ from shlex import quote
 
 import click
 
-from labkit.analysis.finding import Finding
+from labkit.analysis.finding import Finding, right_value
 from labkit.analysis.verdict import Verdict
 from labkit.i18n import _, padded, printable
 from labkit.report.formats import _excerpt
 from labkit.report.formats._colours import COLOURS
 from labkit.report.formats._excerpt import Excerpt, arithmetic, excerpts
-from labkit.report.formats._records import right_value
 from labkit.report.segment_line import segment_text, width_of_controls
 
 PREFIXES = {"seq": "seq=", "ack": "ack=", "len": "len=", "window": "win=", "flags": ""}

@@ -6,15 +6,11 @@ from itertools import islice
 
 from labkit import __version__
 from labkit.analysis.finding import Finding
-from labkit.analysis.finding import fault_text as fault_text
-from labkit.analysis.finding import one_line as one_line
-from labkit.analysis.finding import place_of as place_of
-from labkit.analysis.finding import right_value as right_value
-from labkit.analysis.limits import Conversation, Limit
+from labkit.analysis.limits import Conversation
 from labkit.analysis.rule import Rule, Severity, collect
 from labkit.analysis.verdict import Verdict
-from labkit.i18n import N_
 from labkit.report.formats import ReportOptions
+from labkit.report.formats._judged import completeness
 
 
 def finding_record(finding: Finding) -> dict[str, object]:
@@ -81,45 +77,12 @@ def limit_records(verdict: Verdict) -> list[dict[str, object]]:
     return [{**asdict(limit), "fails": limit in failing} for limit in verdict.limits]
 
 
-def limit_text(limit: Limit, verdict: Verdict) -> str:
-    """What a limit says; with its kind if it makes the capture fail."""
-    return f"{limit.message} [--strict={limit.kind}]" if limit in verdict.failing_limits() else limit.message
-
-
 def blocks(lines: Iterable[str]) -> Iterator[str]:
     """Yield the first line, and the others several at a time, which takes less time to print."""
     rest = iter(lines)
     yield from islice(rest, 1)
     while block := list(islice(rest, BLOCK)):
         yield "\n".join(block)
-
-
-COMPLETENESS = {
-    "option": N_("judged as complete: --complete or the configuration says that no packet is missing"),
-    "profile": N_("judged as complete: the profile document assumes that no packet is missing"),
-    "constant": N_("judged as complete: all packets have the same IP identification, as packets written by hand"),
-    "lock-step": N_("judged as complete: it opens and closes, and nothing is sent again"),
-    "counted": N_("judged as complete: the IP identifications count without a gap"),
-    "some-counted": N_(
-        "some conversations judged as complete: they show that no packet is missing; in the others, missing "
-        "packets may explain a gap"
-    ),
-    "said-partial": N_("judged as partial: --partial or the configuration says that packets are missing"),
-    "no-evidence": N_(
-        "judged with care: nothing shows that the capture is complete, so missing packets may explain a gap"
-    ),
-}
-"""Why a capture was judged as complete or not, by the second value of `completeness`."""
-
-
-def completeness(verdict: Verdict) -> tuple[str, str]:
-    """What was assumed: `complete`, `partly-complete`, `partial` or `auto`; and why, as a key of COMPLETENESS."""
-    said = verdict.completeness
-    if said == "complete":
-        return said, "profile" if verdict.assumed else "option"
-    if said in ("constant", "counted", "lock-step"):
-        return "complete", said
-    return said, {"partly-complete": "some-counted", "partial": "said-partial"}.get(said, "no-evidence")
 
 
 def not_kept(verdict: Verdict) -> list[dict[str, object]]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from labkit.analysis.finding import Finding, consequences, groups
+from labkit.analysis.finding import Finding
+from labkit.analysis.findings import consequences, groups
 from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.rule import Rule, Severity
 from labkit.analysis.verdict import Verdict
@@ -27,7 +28,8 @@ from labkit.report.draw._svg import text_of
 from labkit.report.formats import ReportOptions
 from labkit.report.formats._excerpt import Excerpt
 from labkit.report.formats._finding_text import labelled_lines
-from labkit.report.formats._records import COMPLETENESS, completeness, limit_text, rules_of
+from labkit.report.formats._judged import COMPLETENESS, completeness, limit_text
+from labkit.report.formats._records import rules_of
 from labkit.report.formats.text import CLOSED, OPENED, WORDS, headline
 from labkit.report.segment_line import seconds
 from labkit.tcp.state import State

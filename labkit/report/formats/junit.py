@@ -10,20 +10,14 @@ from collections.abc import Iterable, Iterator
 from time import monotonic
 from xml.sax.saxutils import escape, quoteattr
 
-from labkit.analysis.finding import Finding, Group
+from labkit.analysis.finding import Finding, one_line, place_of
+from labkit.analysis.findings import Group
 from labkit.analysis.rule import Scope
 from labkit.analysis.verdict import Verdict
 from labkit.i18n import _, printable
 from labkit.report.formats import ReportOptions
-from labkit.report.formats._records import (
-    COMPLETENESS,
-    completeness,
-    limit_text,
-    one_line,
-    place_of,
-    read_error,
-    rules_of,
-)
+from labkit.report.formats._judged import COMPLETENESS, completeness, limit_text
+from labkit.report.formats._records import read_error, rules_of
 
 
 def render(verdicts: Iterable[Verdict], options: ReportOptions) -> Iterator[str]:

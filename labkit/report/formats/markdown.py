@@ -7,12 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from labkit.analysis.finding import Finding, tally
+from labkit.analysis.finding import Finding, place_of, right_value
+from labkit.analysis.findings import tally
 from labkit.analysis.rule import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.i18n import _, ngettext, printable
 from labkit.report.formats import ReportOptions
-from labkit.report.formats._records import limit_text, place_of, right_value
+from labkit.report.formats._judged import limit_text
 from labkit.report.formats.text import WORDS
 
 MAX_SHOWN = 50

@@ -12,22 +12,15 @@ from pathlib import PurePath
 from urllib.parse import quote
 
 from labkit import __version__
-from labkit.analysis.finding import Finding
+from labkit.analysis.finding import Finding, fault_text
 from labkit.analysis.limit_kinds import NOTHING
 from labkit.analysis.limits import Limit
 from labkit.analysis.rule import Rule, collect
 from labkit.analysis.verdict import Verdict
 from labkit.i18n import _, printable
 from labkit.report.formats import ReportOptions
-from labkit.report.formats._records import (
-    config_record,
-    fault_text,
-    finding_record,
-    limit_text,
-    read_error,
-    rules_of,
-    verdict_record,
-)
+from labkit.report.formats._judged import limit_text
+from labkit.report.formats._records import config_record, finding_record, read_error, rules_of, verdict_record
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

@@ -15,7 +15,7 @@ from situations import PACES, at_pace, situations
 from tricks import TRICKS
 from unread_cases import CASES
 
-from labkit.analysis.finding import groups
+from labkit.analysis.findings import groups
 from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.native.context import SPARE_ROWS
 from labkit.analysis.native.found import Findings

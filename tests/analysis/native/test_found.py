@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from labkit.analysis import examine as looking
 from labkit.analysis import second_look
 from labkit.analysis.examine import Completeness, examine
-from labkit.analysis.finding import changed, consequences, groups, outlines, regraded, selected
+from labkit.analysis.findings import changed, consequences, groups, outlines, regraded, selected
 from labkit.analysis.native.found import Findings
 from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.packed import Library
