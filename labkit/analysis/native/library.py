@@ -9,6 +9,8 @@ from labkit.analysis.native.packed import Library, load_packed
 
 NAME = "engine"
 WINGS = ("tcp", "packet", "capture", "analysis")
+APART = {"endpoint", "stacks"}
+"""Folders in them whose modules no compiled function follows from: to read them takes time whenever labkit starts."""
 
 
 def files() -> list[str]:
@@ -23,7 +25,7 @@ def _modules(folder: str) -> list[str]:
         for entry in entries:
             if entry.name.endswith(".py"):
                 found.append(entry.path)
-            elif entry.is_dir() and entry.name.isidentifier():
+            elif entry.name.isidentifier() and entry.name not in APART and entry.is_dir():
                 found += _modules(entry.path)
     return found
 
