@@ -22,7 +22,7 @@ from labkit.analysis.unread import PAIR_OCTETS, Unread, mark_ends, segment_key, 
 from labkit.capture import Frame
 from labkit.packet.decode.outcome import FRAGMENT, OTHER, TCP
 from labkit.packet.linktype import ETHERNET
-from labkit.packet.seen import ABSENT, Seen
+from labkit.packet.seen import ABSENT, Record, Seen
 from labkit.tcp.flags import ACK, RST, SYN
 from labkit.tcp.seq import add, after, diff
 
@@ -64,8 +64,8 @@ def no_points() -> list[int]:
     return [ABSENT, ABSENT]
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class HostIsns:
+@dataclass(slots=True, init=False, eq=False, repr=False)
+class HostIsns(Record):
     """The initial sequence numbers of a host, as a client or as a server."""
 
     last: int = 0

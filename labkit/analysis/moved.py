@@ -5,7 +5,7 @@ A state is its position in `labkit.analysis.ends.STATES`.
 
 from dataclasses import dataclass, field
 
-from labkit.packet.seen import ABSENT, U8, U32
+from labkit.packet.seen import ABSENT, U8, U32, Record
 
 UNKNOWN = 11
 """No state: the capture does not show it. RFC 9293 section 3.3.2 has eleven states, numbered from 0."""
@@ -17,8 +17,8 @@ def _no_states() -> list[int]:
     return [UNKNOWN, UNKNOWN]
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Ends:
+@dataclass(slots=True, init=False, eq=False, repr=False)
+class Ends(Record):
     """The states of a conversation's two ends, by side."""
 
     states: list[U8] = field(default_factory=_no_states)
@@ -28,8 +28,8 @@ class Ends:
     """The side whose SYN waits for an answer."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Moved:
+@dataclass(slots=True, init=False, eq=False, repr=False)
+class Moved(Record):
     """What a segment has moved, and what is shown of it besides its own fields. Lists have the client's end first."""
 
     flow: int = 0

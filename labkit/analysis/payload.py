@@ -11,7 +11,7 @@ from mmap import mmap
 from typing import Any, Protocol
 
 from labkit.analysis.side import Side
-from labkit.packet.seen import ABSENT, U32, Seen, Seq
+from labkit.packet.seen import ABSENT, U32, Record, Seen, Seq
 from labkit.tcp.flags import SYN
 from labkit.tcp.seq import add, diff
 
@@ -32,8 +32,8 @@ KEPT_OCTETS = RING_OCTETS - 2 * LAP_OCTETS
 the next side begins behind all that a lap has touched."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Piece:
+@dataclass(slots=True, init=False, eq=False, repr=False)
+class Piece(Record):
     """The payload of one segment."""
 
     seq: Seq = 0
