@@ -11,6 +11,7 @@ Four functions have no source: `behind`, `fetch`, `half` and `copy` (`labkit.ana
 import ast
 from ctypes import sizeof
 
+from labkit.analysis.native.columns import Column, columns
 from labkit.analysis.native.lines import (
     BIT,
     COMPARISONS,
@@ -34,7 +35,7 @@ from labkit.analysis.native.lines import (
     type_of,
     zero_of,
 )
-from labkit.analysis.native.records import PREFIX, ColdRow, Column, SideRow, columns, record
+from labkit.analysis.native.records import PREFIX, ColdRow, SideRow, record
 from labkit.errors import UncompilableError
 from labkit.i18n import _
 

@@ -3,9 +3,9 @@
 from labkit.analysis.entry import Shown
 from labkit.analysis.flows import Flow
 from labkit.analysis.moved import Moved
+from labkit.analysis.native.columns import unpacker
 from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.reader import Batch
-from labkit.analysis.native.records import unpacker
 from labkit.analysis.side import Side
 from labkit.analysis.talks import MAX_PAYLOAD, Heard, headers_of
 from labkit.packet.seen import ABSENT, SUM_BAD, Seen

@@ -25,7 +25,7 @@ from labkit.analysis.native.context import (
 from labkit.analysis.native.lazy import LazySequence
 from labkit.analysis.native.order import LEFT_OUT
 from labkit.analysis.native.packed import Library, RuleRow
-from labkit.analysis.native.records import TYPES, ColdRow, Memory, SideRow, columns, record, write_row
+from labkit.analysis.native.records import TYPES, ColdRow, Memory, SideRow, record, targets, write_row
 from labkit.analysis.payload import RING_OCTETS, RING_PIECES
 from labkit.analysis.rule import EVERY_PROFILE, Rule, Severity, shipped
 from labkit.analysis.unread import PAIR_OCTETS, Unread
@@ -105,8 +105,9 @@ class NativeVerifier:
             "pairs": PAIR_OCTETS,
             "filter_numbers": len(numbers),
         }
-        kinds = {name: column.target for name, column in columns(Context).items() if column.target is not None}
-        self._kinds = {name: TYPES[kind] if isinstance(kind, str) else record(kind) for name, kind in kinds.items()}
+        self._kinds = {
+            name: TYPES[kind] if isinstance(kind, str) else record(kind) for name, kind in targets(Context).items()
+        }
         self._memory = {
             name: Memory(sizes[name] * sizeof(kind), huge=most is None) for name, kind in self._kinds.items()
         }

@@ -6,11 +6,11 @@ from typing import Any
 from labkit.analysis.ends import STATES
 from labkit.analysis.flows import Flow
 from labkit.analysis.moved import Moved
+from labkit.analysis.native.columns import unpacker
 from labkit.analysis.native.line_writer import LineWriter
 from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.pipeline import verified
 from labkit.analysis.native.reader import Batch, Feed
-from labkit.analysis.native.records import unpacker
 from labkit.analysis.side import Side
 from labkit.analysis.states import Lines, Row, Waiting
 from labkit.packet.seen import ABSENT, Seen

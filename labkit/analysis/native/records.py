@@ -10,12 +10,11 @@ the field `cold_row`. Those in RARE stand behind the others.
 import ctypes
 import mmap
 import sys
-from collections.abc import MutableSequence, Sequence
+from collections.abc import MutableSequence
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import cache
-from struct import Struct
-from typing import Any, NamedTuple, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from labkit.analysis.side import RARE, SELDOM, Side
 from labkit.packet.seen import U8
@@ -62,24 +61,10 @@ class ColdRow(Side):
     """A row of the cold fields of a `Side`."""
 
 
-class Column(NamedTuple):
-    """The place of a field in the octets of a row."""
-
-    at: int
-    size: int
-    """Octets of an integer, or of an address."""
-    signed: bool
-    is_list: bool
-    target: Any
-    """The elements at the address that a `Pointer` holds: a width of TYPES, or a dataclass; None for another field."""
-    cold: bool
-    seldom: bool
-
-
 @cache
 def record(kind: type) -> type[ctypes.Structure]:
     """The memory layout of a dataclass: the widest columns first, so that there is hardly any padding, and rare ones last."""
-    own = [(each.name, _memory_type(each)) for each in fields(kind) if _is_in(kind, each)]
+    own = [(each.name, memory_type(each)) for each in fields_of(kind)]
     own.sort(key=lambda each: (_is_rare(kind, each[0]), -ctypes.alignment(each[1])))
     return type(kind.__name__, (ctypes.Structure,), {"_fields_": own})
 
@@ -92,50 +77,30 @@ def near(kind: type) -> int:
     return min(rare, default=ctypes.sizeof(rows))
 
 
-@cache
-def columns(kind: type) -> dict[str, Column]:
-    """The place of each field."""
-    found = {each.name: _column(kind, each) for each in fields(kind) if _is_in(kind, each)}
-    return found | columns(ColdRow) if kind is SideRow else found
+def fields_of(kind: Any) -> "list[Field[Any]]":
+    """The fields of a dataclass that stand in its row."""
+    if not issubclass(kind, Side):
+        return list(fields(kind))
+    return [each for each in fields(kind) if is_cold(each) == (kind is ColdRow)]
 
 
-def unpacker(kind: type, names: Sequence[str]) -> Struct:
-    """Reads these fields of rows. They must be named in the order of memory: the widest first, then as they are declared."""
-    text, end = "=", 0
-    for name in names:
-        column = columns(kind)[name]
-        if column.at < end:
-            raise AssertionError(f"{name}: expected the fields in the order of memory")
-        code = {1: "b", 2: "h", 4: "i", 8: "q"}[column.size]
-        size = getattr(record(kind), name).size
-        text += f"{column.at - end}x{size // column.size}{code if column.signed else code.upper()}"
-        end = column.at + size
-    return Struct(f"{text}{ctypes.sizeof(record(kind)) - end}x")
-
-
-def _is_in(kind: type, each: "Field[Any]") -> bool:
-    return not issubclass(kind, Side) or _is_cold(each) == (kind is ColdRow)
-
-
-def _is_cold(each: "Field[Any]") -> bool:
+def is_cold(each: "Field[Any]") -> bool:
+    """Whether a field of a `Side` stands in its cold row."""
     return each.name in SELDOM or each.metadata.get("cold", False)
+
+
+@cache
+def targets(kind: type) -> dict[str, Any]:
+    """What stands at the addresses that the fields of a row hold: a width of TYPES, or a dataclass."""
+    return {each.name: _target(each) for each in fields_of(kind) if get_origin(each.type) is Pointer}
 
 
 def _is_rare(kind: type, name: str) -> bool:
     return kind is SideRow and name in RARE
 
 
-def _column(kind: type, each: "Field[Any]") -> Column:
-    type_ = _memory_type(each)
-    is_list = issubclass(type_, ctypes.Array)
-    one = type_._type_ if is_list else type_
-    at = getattr(record(kind), each.name).offset
-    signed = one(-1).value < 0
-    cold = issubclass(kind, Side) and _is_cold(each)
-    return Column(at, ctypes.sizeof(one), signed, is_list, _target(each), cold, cold and each.name in SELDOM)
-
-
-def _memory_type(each: "Field[Any]") -> Any:
+def memory_type(each: "Field[Any]") -> Any:
+    """The type of a field in memory."""
     if each.default_factory is MISSING:
         return TYPES[_width(each.type)]
     return TYPES[_width(get_args(each.type)[0])] * len(each.default_factory())
@@ -143,12 +108,13 @@ def _memory_type(each: "Field[Any]") -> Any:
 
 def _width(annotation: Any) -> str:
     """The width that an integer's annotation declares."""
-    return next((each for each in getattr(annotation, "__metadata__", ()) if each in TYPES), "i8")
+    for each in getattr(annotation, "__metadata__", ()):
+        if each in TYPES:
+            return str(each)
+    return "i8"
 
 
 def _target(each: "Field[Any]") -> Any:
-    if get_origin(each.type) is not Pointer:
-        return None
     (element,) = get_args(each.type)
     return _width(element) if get_origin(element) or element is int else element
 

@@ -13,12 +13,13 @@ from functools import partial
 from typing import NamedTuple
 
 from labkit.analysis.flow_filter import FlowFilter
+from labkit.analysis.native.columns import columns
 from labkit.analysis.native.context import MAX_SHARDS, OPEN, OVER, SEVERITIES, Context, FindingRow, FlowRow, ShardsRow
 from labkit.analysis.native.native_verifier import NativeVerifier, Place
 from labkit.analysis.native.packed import Library
 from labkit.analysis.native.pipeline import BATCHES
 from labkit.analysis.native.reader import Batch, Feed
-from labkit.analysis.native.records import Memory, SideRow, columns, record
+from labkit.analysis.native.records import Memory, SideRow, record
 from labkit.analysis.rule import Severity
 from labkit.analysis.unread import PAIR_OCTETS
 from labkit.analysis.verdict import Bounds, Verdict

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from labkit.analysis.analyzer import DONE, PENDING, analyze
 from labkit.analysis.flows import FlowTable
+from labkit.analysis.native.columns import columns
 from labkit.analysis.native.packed import Library
-from labkit.analysis.native.records import SideRow, columns
+from labkit.analysis.native.records import SideRow
 from labkit.analysis.payload import PayloadStore
 from labkit.analysis.pending import Resolved
 from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293

@@ -12,20 +12,11 @@ from pathlib import Path
 import pytest
 
 from labkit.analysis.native import records
+from labkit.analysis.native.columns import columns
 from labkit.analysis.native.context import BatchRow, Context, FlowRow
 from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.packed import Library
-from labkit.analysis.native.records import (
-    AHEAD,
-    LARGE_PAGE,
-    ColdRow,
-    Memory,
-    SideRow,
-    columns,
-    read_row,
-    record,
-    write_row,
-)
+from labkit.analysis.native.records import AHEAD, LARGE_PAGE, ColdRow, Memory, SideRow, read_row, record, write_row
 from labkit.analysis.pending import Resolved
 from labkit.analysis.rule import RFC9293
 from labkit.analysis.side import SELDOM, Side
