@@ -31,6 +31,9 @@ FOR_READING = 0.75
 STRIDE = 128
 """Packets between two checks."""
 
+LOOKS = 128
+"""Looks at the memory while as many octets of the capture are read as its bound has: Linux takes 10 µs to say how much it is."""
+
 STATISTICS = "/proc/self/statm"
 """Where Linux says how much memory this process uses, in pages: the second number is what is resident."""
 
@@ -62,6 +65,8 @@ class Meter:
         self._clock = clock
         self._until = None if budget.seconds is None else clock() + budget.seconds
         self._octets = 0
+        self._look = 0
+        """The octets of the capture after which its memory is measured next."""
         self._most = resident() + int(budget.memory * FOR_READING)
         self.spent: Spent | None = None
         """The first bound that was reached."""
@@ -73,11 +78,11 @@ class Meter:
 
     def restart(self) -> None:
         """Begin to judge the same capture anew. What it costs now counts; the time goes on."""
-        self._octets, self.spent = 0, None
+        self._octets, self._look, self.spent = 0, 0, None
 
     def rewind(self) -> None:
         """Begin to count the octets of the same capture anew."""
-        self._octets = 0
+        self._octets = self._look = 0
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -94,20 +99,27 @@ class Meter:
         if most is not None and self._octets + count > most:
             count = most - self._octets
             self._stop("size", _("labkit reads only the first {n:,} bytes of a capture (--max-bytes)").format(n=most))
-        elif self.over():
+        elif self._octets >= self._look:
+            self._look = self._octets + self._budget.memory // LOOKS
+            if self.over():
+                return 0
+        elif self._is_late():
             return 0
         self._octets += count
         return count
 
     def over(self) -> bool:
         """Whether a bound is reached; this measures memory and time."""
-        if self.spent is None:
-            if self._until is not None and self._clock() > self._until:
-                text = _("labkit judges a capture for at most {n:g} seconds (--max-seconds)")
-                self._stop("time", text.format(n=self._budget.seconds))
-            elif resident() > self._most:
-                text = _("judging this capture takes more memory than {n} MB (--memory)")
-                self._stop("memory", text.format(n=self._budget.memory // 1_000_000))
+        if not self._is_late() and resident() > self._most:
+            text = _("judging this capture takes more memory than {n} MB (--memory)")
+            self._stop("memory", text.format(n=self._budget.memory // 1_000_000))
+        return self.spent is not None
+
+    def _is_late(self) -> bool:
+        """Whether a bound is reached, without a look at the memory."""
+        if self.spent is None and self._until is not None and self._clock() > self._until:
+            text = _("labkit judges a capture for at most {n:g} seconds (--max-seconds)")
+            self._stop("time", text.format(n=self._budget.seconds))
         return self.spent is not None
 
     def frames(self, frames: "Iterable[Frame]") -> "Iterator[Frame]":
