@@ -54,7 +54,7 @@ def zeros(count: int) -> Callable[[], list[int]]:
     return lambda: [0] * count
 
 
-@dataclass(slots=True, init=False, eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class IsnRow:
     """An initial sequence number that a shard leaves to whoever compares those of a host."""
 
@@ -67,7 +67,7 @@ class IsnRow:
     has_old: U8 = 0
 
 
-@dataclass(slots=True, init=False, eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class BatchRow:
     """Consecutive segments of a capture, the octets that hold them, and what the decode loop needs to find them."""
 
@@ -132,7 +132,7 @@ class BatchRow:
     unread_firsts: list[int] = field(default_factory=zeros(MAX_ROWS))
 
 
-@dataclass(slots=True, init=False, eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class FlowRow(Ends):
     """A conversation: `labkit.analysis.flows.Flow` without its sides, which are the rows 2 * slot and 2 * slot + 1 of theirs."""
 
@@ -163,7 +163,7 @@ class FlowRow(Ends):
     """Findings of retransmission rules, by side."""
 
 
-@dataclass(slots=True, init=False, eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class HostRow(HostIsns):
     """The initial sequence numbers of a host, and its key: address, and 0 as a client or ACK as a server."""
 
@@ -173,7 +173,7 @@ class HostRow(HostIsns):
     next: I32 = NONE
 
 
-@dataclass(slots=True, init=False, eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class OnceKey:
     """A rule's code that was reported once of a host."""
 
@@ -183,7 +183,7 @@ class OnceKey:
     words: list[U32] = field(default_factory=zeros(4))
 
 
-@dataclass(slots=True, init=False, eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class FindingRow:
     """What a rule has found: all that its message needs."""
 
@@ -210,7 +210,7 @@ class FindingRow:
     """The numbers that the message shows (`Rule.numbers`)."""
 
 
-@dataclass(slots=True, init=False, eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class HitCount:
     """How often a rule's predicate gave one of its answers, and the first packet."""
 
@@ -218,7 +218,7 @@ class HitCount:
     packet: int = 0
 
 
-@dataclass(slots=True, init=False, eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class Context:
     """Addresses of the tables, counters, and the segment that is being looked up: of one thread."""
 
@@ -358,7 +358,7 @@ class Context:
     top: int = 0
 
 
-@dataclass(slots=True, init=False, eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class ShardsRow:
     """The contexts of all shards; behind them those of the hosts, and of the whole capture."""
 

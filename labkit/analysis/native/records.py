@@ -46,7 +46,7 @@ Pointer = MutableSequence
 """In an annotation: the address of integers, or of rows."""
 
 
-@dataclass(slots=True, init=False, eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class SideRow(Side):
     """A row of what is known of one sender, without its cold fields."""
 
@@ -56,7 +56,7 @@ class SideRow(Side):
     """1: a field in SELDOM was set to something else than 0. Compiled code sets this itself."""
 
 
-@dataclass(slots=True, init=False, eq=False, repr=False)
+@dataclass(init=False, eq=False, repr=False)
 class ColdRow(Side):
     """A row of the cold fields of a `Side`."""
 
