@@ -1,7 +1,6 @@
 """Progress: one line on standard error, rewritten in place. Only a terminal gets it; a pipe gets the notices alone."""
 
 import sys
-from bisect import bisect
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import accumulate
@@ -120,6 +119,7 @@ def _columns() -> int:
 
 def fitting(text: str, columns: int) -> str:
     """Cut a text to fit into columns of a terminal, where a Chinese character takes two."""
+    from bisect import bisect
     from unicodedata import east_asian_width
 
     ends = list(accumulate(2 if east_asian_width(char) in "WF" else 1 for char in text))

@@ -1,7 +1,6 @@
 """The compiled verifier: it takes batches of segments, and gives the verdict that the interpreter would give."""
 
 import ctypes
-from array import array
 from collections.abc import Container, Iterator, Sequence
 from ctypes import sizeof
 from dataclasses import MISSING, fields
@@ -33,6 +32,8 @@ from labkit.analysis.verdict import Bounds, Verdict
 from labkit.packet.seen import Seen
 
 if TYPE_CHECKING:
+    from array import array
+
     from labkit.analysis.finding import Finding
     from labkit.analysis.flow_filter import FlowFilter
     from labkit.analysis.native.reader import Batch
@@ -213,6 +214,8 @@ class NativeVerifier:
 
     def _copied(self, name: str, code: str, count: int) -> "array[int]":
         """The first numbers of a table; `code` is their type as `array` calls it."""
+        from array import array
+
         found = array(code)
         found.frombytes(self._memory[name].view[: count * found.itemsize])
         return found
