@@ -18,7 +18,6 @@ from pythons import each_other, python3
 pytest.importorskip("ziglang", reason="ziglang, which links for other platforms, is not installed")
 pytest.importorskip("numpy", reason="numpy, with which captures are built to count branches, is not installed")
 
-from labkit import compiled
 from labkit.analysis.native import library, packed
 from labkit.build.bulk import build as build_capture
 
@@ -222,7 +221,7 @@ def test_a_processor_gets_the_library_that_it_can_run(processor: str, level: int
     assert done.stdout == f"{level}\n"
 
 
-@pytest.mark.parametrize("change", ["rule", "digest", "library", "entry"])
+@pytest.mark.parametrize("change", ["rule", "new rule", "digest", "library", "entry"])
 def test_a_library_of_other_rules_is_never_loaded(change: str, installed: Path) -> None:
     machine = installed / MACHINE
     about = packed.About.of((machine / packed.ABOUT).read_text())
@@ -230,6 +229,8 @@ def test_a_library_of_other_rules_is_never_loaded(change: str, installed: Path) 
         case "rule":
             rule = installed / "labkit/analysis/rules/reset.py"
             rule.write_text(rule.read_text() + "\n")
+        case "new rule":
+            (installed / "labkit/analysis/rules/another.py").write_text("")
         case "digest":
             about = about._replace(digest=about.digest[::-1])
         case "library":
@@ -247,7 +248,7 @@ def test_a_wheel_has_libraries_and_a_record_of_them(system: str, wheels: dict[st
     with zipfile.ZipFile(wheels[system]) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     about = packed.About.of(files[MACHINE + packed.ABOUT].decode())
-    assert about.digest == compiled.digest(library.files())
+    assert about.digest == library.digest_of(about.sources)
     assert len(about.libraries) == count
     for name in about.libraries:
         octets = files[MACHINE + name]

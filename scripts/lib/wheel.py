@@ -22,7 +22,6 @@ import branches
 import simulation
 
 from labkit.analysis.native import kernels, library, packed
-from labkit.compiled import digest
 
 TOP = Path(__file__).parents[2]
 LEVEL = Path(__file__).with_name("level.c")
@@ -72,11 +71,12 @@ def main() -> None:
         work = Path(folder)
         pure = build_pure(work)
         engine = kernels.assembly()
+        sources = library.sources()
         say("counting how often branches are taken")
         (work / "engine.ll").write_text(branches.weighted(engine, work))
         for name in given.platforms or PLATFORMS:
             say(f"compiling for {name}")
-            added = compiled(PLATFORMS[name], work, engine.entries)
+            added = compiled(PLATFORMS[name], work, engine.entries, sources)
             if PLATFORMS[name].simulates:
                 added |= simulated(PLATFORMS[name], work, given.python or pythons())
             print(repacked(pure, PLATFORMS[name], added, given.output))
@@ -108,19 +108,19 @@ def build_pure(work: Path) -> Path:
     return wheel
 
 
-def compiled(platform: Platform, work: Path, entries: dict[str, int]) -> dict[str, bytes]:
+def compiled(platform: Platform, work: Path, entries: dict[str, int], sources: list[str]) -> dict[str, bytes]:
     """The files that a wheel for a platform has besides: libraries, and what they are."""
     found = {}
     for processor in platform.processors:
         made = work / f"engine-{processor}.{platform.suffix}"
-        sources = ["engine.ll", *([str(LEVEL)] if len(platform.processors) > 1 else [])]
+        given = ["engine.ll", *([str(LEVEL)] if len(platform.processors) > 1 else [])]
         # A macOS library must be linked to the system's; the others find `memcpy` in the process that loads them.
         alone = [] if platform.suffix == "dylib" else ["-nostdlib"]
         flags = ["-target", platform.target, f"-mcpu={processor}", "-O3", "-shared", "-fPIC", "-s", *alone]
         compiler = [sys.executable, "-m", "ziglang", "cc"]
-        subprocess.run([*compiler, *flags, "-Wno-override-module", *sources, "-o", made.name], cwd=work, check=True)
+        subprocess.run([*compiler, *flags, "-Wno-override-module", *given, "-o", made.name], cwd=work, check=True)
         found[made.name] = made.read_bytes()
-    about = packed.About(digest(library.files()), list(found), entries, packed.rule_rows())
+    about = packed.About(sources, library.digest_of(sources), list(found), entries, packed.rule_rows())
     found[packed.ABOUT] = about.text.encode()
     folder = Path(packed.FOLDER).relative_to(TOP).as_posix()
     return {f"{folder}/{name}": octets for name, octets in found.items()}

@@ -1,22 +1,40 @@
 """The machine code of the engine."""
 
 import os
-from collections.abc import Callable
+import sys
+from binascii import crc32
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import labkit
 from labkit.analysis.native.packed import Library, load_packed
+from labkit.compiled import digest
 
 NAME = "engine"
 WINGS = ("tcp", "packet", "capture", "analysis")
-APART = {"endpoint", "stacks"}
-"""Folders in them whose modules no compiled function follows from: to read them takes time whenever labkit starts."""
 
 
 def files() -> list[str]:
     """All files that the machine code may follow from: every module of the wings that the compiled functions belong to."""
-    package = labkit.__path__[0]
-    return [file for wing in WINGS for file in _modules(f"{package}/{wing}")]
+    return [file for wing in WINGS for file in _modules(_folder() + wing)]
+
+
+def sources() -> list[str]:
+    """The files that the machine code does follow from, named from labkit's folder on: those of the modules that were imported to
+    make it. Ask in the process that has just made it."""
+    loaded = {getattr(each, "__file__", None) for each in sys.modules.values()}
+    return [file[len(_folder()) :] for file in sorted(files()) if file in loaded]
+
+
+def digest_of(sources: Iterable[str]) -> str:
+    """A digest of what these files hold, and of the names of all files that may be such: one may have been added. To read those
+    that are none takes time whenever labkit starts."""
+    names = "\n".join(sorted(file[len(_folder()) :] for file in files()))
+    return f"{digest(_folder() + each for each in sources)}-{crc32(names.encode()):08x}"
+
+
+def _folder() -> str:
+    return f"{labkit.__path__[0]}/"
 
 
 def _modules(folder: str) -> list[str]:
@@ -25,7 +43,7 @@ def _modules(folder: str) -> list[str]:
         for entry in entries:
             if entry.name.endswith(".py"):
                 found.append(entry.path)
-            elif entry.name.isidentifier() and entry.name not in APART and entry.is_dir():
+            elif entry.is_dir() and entry.name.isidentifier():
                 found += _modules(entry.path)
     return found
 
@@ -53,7 +71,7 @@ def is_packed() -> bool:
 
 @cache
 def _packed() -> Library | None:
-    return load_packed(files)
+    return load_packed(digest_of)
 
 
 @cache

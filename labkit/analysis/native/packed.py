@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import NamedTuple, Self
 
 from labkit.analysis.native.records import PREFIX
-from labkit.compiled import digest, read
+from labkit.compiled import read
 
 FOLDER = os.path.join(os.path.dirname(__file__), "machine")  # noqa: PTH118, PTH120 - pathlib takes a while to be imported
 ABOUT = "engine.txt"
@@ -30,8 +30,10 @@ RuleRow = tuple[str, int, tuple[int, ...]]
 class About(NamedTuple):
     """What a wheel says of its libraries. To import a parser of JSON would take longer than to load one of them."""
 
+    sources: list[str]
+    """The files that they follow from (`labkit.analysis.native.library.sources`)."""
     digest: str
-    """That of their sources."""
+    """That of the sources."""
     libraries: list[str]
     """From the oldest processor to the newest."""
     entries: dict[str, int]
@@ -41,8 +43,10 @@ class About(NamedTuple):
 
     @property
     def text(self) -> str:
-        """A line for each value: `digest 64fb2cf9`, `library engine-x86_64_v2.so`, `entry finish 1`, `rule ACK01 0 4 4 4`."""
-        rows = [("digest", self.digest), *(("library", each) for each in self.libraries)]
+        """A line for each value, such as `source tcp/seq.py`, `digest 64fb2cf9-09d2b1c4`, `library engine-x86_64_v2.so`,
+        `entry finish 1` and `rule ACK01 0 4 4 4`."""
+        rows = [("source", each) for each in self.sources]
+        rows += [("digest", self.digest), *(("library", each) for each in self.libraries)]
         rows += [("entry", f"{name} {count}") for name, count in self.entries.items()]
         rows += [("rule", " ".join(map(str, (code, once, *severities)))) for code, once, severities in self.rules]
         return "".join(f"{key} {value}\n" for key, value in rows)
@@ -50,8 +54,7 @@ class About(NamedTuple):
     @classmethod
     def of(cls, text: str) -> Self:
         """What a text says. ValueError for one that is not such a text."""
-        digests: list[str] = []
-        libraries: list[str] = []
+        texts: dict[str, list[str]] = {"source": [], "digest": [], "library": []}
         entries: dict[str, int] = {}
         rules: list[RuleRow] = []
         for line in text.splitlines():
@@ -63,9 +66,9 @@ class About(NamedTuple):
                 code, once, *severities = value.split(" ")
                 rules.append((code, int(once), tuple(map(int, severities))))
             else:
-                {"digest": digests, "library": libraries}[key].append(value)
-        (found,) = digests
-        return cls(found, libraries, entries, tuple(rules))
+                texts[key].append(value)
+        (found,) = texts["digest"]
+        return cls(texts["source"], found, texts["library"], entries, tuple(rules))
 
 
 class Library:
@@ -91,11 +94,12 @@ class PackedLibrary(Library):
             raise ValueError(str(error)) from None
 
 
-def load_packed(files: Callable[[], Iterable[str]]) -> Library | None:
-    """The library that was made from these files, for this processor; None where there is none."""
+def load_packed(digest_of: Callable[[Iterable[str]], str]) -> Library | None:
+    """The library for this processor; None where there is none, or for other sources: `digest_of` gives the digest of those that
+    are here."""
     with suppress(OSError, ValueError, KeyError):
         about = About.of(read(_place(ABOUT)).decode())
-        if about.digest != digest(files()):
+        if about.digest != digest_of(about.sources):
             return None
         first, *newer = about.libraries
         if newer and PackedLibrary(_place(first), {LEVEL: 0}).entries[LEVEL]() >= 3:
