@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from labkit import compiled
 
 if TYPE_CHECKING:
+    from labkit.analysis.catalogue import collect as rules
     from labkit.analysis.finding import Finding
     from labkit.analysis.flow_filter import FlowFilter
     from labkit.analysis.limits import Limit
     from labkit.analysis.report_config import ReportConfig
-    from labkit.analysis.rule import Rule, Severity
-    from labkit.analysis.rule import collect as rules
+    from labkit.analysis.rule import Rule
+    from labkit.analysis.severity import Severity
     from labkit.build.bulk import build as write_flows
     from labkit.build.faults import inject
     from labkit.build.path import Direction, Path
@@ -65,7 +66,7 @@ _HOMES = {
     "Scenario": "build.scenario",
     "ScenarioError": "errors",
     "Segment": "tcp.segment",
-    "Severity": "analysis.rule",
+    "Severity": "analysis.severity",
     "Trace": "build.trace",
     "UsageError": "errors",
     "Verdict": "report.verdict",
@@ -74,7 +75,7 @@ _HOMES = {
     "draw": "report.draw",
     "inject": "build.faults",
     "open_capture": "capture",
-    "rules": "analysis.rule:collect",
+    "rules": "analysis.catalogue:collect",
     "verify": "report.verdict",
     "write_flows": "build.bulk:build",
 }

@@ -14,7 +14,7 @@ from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.packed import Library
 from labkit.analysis.native.reader import CHUNK, Batch, Feed
 from labkit.analysis.native.shards import ShardedVerifier
-from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293
+from labkit.analysis.severity import DOCUMENT, LITERAL, RFC9293
 from labkit.analysis.states import Lines, Row, observe
 from labkit.analysis.verdict import MAX_ONCE, Bounds, Verdict
 from labkit.analysis.verifier import Verifier

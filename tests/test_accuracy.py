@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from wireshark import needs_wireshark_4_0
 
 from labkit.analysis.native.engine import verify
-from labkit.analysis.rule import DOCUMENT, RFC9293, Severity
+from labkit.analysis.severity import DOCUMENT, RFC9293, Severity
 from labkit.analysis.verifier import Verifier
 from labkit.build.scenario import Scenario
 from labkit.capture import create

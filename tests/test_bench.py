@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from labkit import verify
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.build.scenario import Scenario
 from labkit.errors import LinkError
 

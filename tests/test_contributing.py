@@ -90,7 +90,7 @@ def command(file: str, double: bool) -> int:
 
 WORKS = {
     RULE: """
-from labkit.analysis.rule import collect
+from labkit.analysis.catalogue import collect
 rule = next(each for each in collect() if each.code == "EX02")
 verdict = Verifier().run(frames(list(parse(rule.bad))))
 assert [each.code for each in verdict.findings if each.code == "EX02"] == ["EX02"]

@@ -38,8 +38,9 @@ import pytest
 from ruamel.yaml import YAML
 from test_layers import WINGS
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.finding import Finding
-from labkit.analysis.rule import Rule, collect
+from labkit.analysis.rule import Rule
 from labkit.build.scenario import Scenario
 from labkit.build.script import load
 from labkit.cli import Exit, run
@@ -424,7 +425,7 @@ def test_readme_has_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_key_of_the_json_is_explained() -> None:
-    from labkit.analysis.rule import Severity
+    from labkit.analysis.severity import Severity
     from labkit.analysis.verdict import Verdict
     from labkit.report.formats import ReportOptions
     from labkit.report.formats._records import header, verdict_record

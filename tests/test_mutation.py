@@ -11,7 +11,9 @@ from types import ModuleType
 import pytest
 
 from labkit.analysis import tracker, verifier
-from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, Scope, collect
+from labkit.analysis.catalogue import collect
+from labkit.analysis.rule import Rule, Scope
+from labkit.analysis.severity import DOCUMENT, LITERAL, RFC9293
 from labkit.analysis.verifier import Verifier
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verifier import Verifier, verify
 from labkit.build.scenario import Scenario, shipped
 from labkit.capture import open_capture

@@ -19,7 +19,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from labkit import verify as public_verify
-from labkit.analysis.rule import RFC9293, Severity
+from labkit.analysis.severity import RFC9293, Severity
 from labkit.analysis.verifier import verify
 from labkit.build.scenario import Scenario
 from labkit.build.trace import Trace

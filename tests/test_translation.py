@@ -14,7 +14,7 @@ import click
 import pytest
 
 from labkit import i18n
-from labkit.analysis.rule import shipped as rules
+from labkit.analysis.catalogue import shipped as rules
 from labkit.build.faults import faults
 from labkit.build.scenario import shipped as scenarios
 from labkit.capture import open_capture

@@ -14,16 +14,18 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from labkit.analysis.catalogue import shipped
 from labkit.analysis.completeness import DECIDED, MAX_WHOLE, NUMBERS
 from labkit.analysis.completeness import Completeness as Completeness
 from labkit.analysis.findings import groups
 from labkit.analysis.flows import Flow, end_of
 from labkit.analysis.limits import not_accounted, of_flows
-from labkit.analysis.rule import Rule, Severity, shipped
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.capture import Frame
 
 if TYPE_CHECKING:
+    from labkit.analysis.rule import Rule
     from labkit.analysis.talks import Heard, Suspects
 
 MAX_FLOWS = 200
@@ -33,7 +35,7 @@ MAX_FLOWS = 200
 def examine(
     verdict: Verdict,
     again: Callable[[], Iterable[Frame] | None],
-    rules: Iterable[Rule] | None = None,
+    rules: "Iterable[Rule] | None" = None,
     assume: Completeness = Completeness.AUTO,
     wanted: Callable[[Flow], bool] | None = None,
     over: Callable[[], bool] = bool,
@@ -69,13 +71,13 @@ def examine(
     return verdict if frames is None else look.through(list(talks_of(frames, chosen, look.misread)), wanted)
 
 
-def _named(rules: Iterable[Rule] | None) -> Mapping[tuple[str, str], Rule]:
+def _named(rules: "Iterable[Rule] | None") -> "Mapping[tuple[str, str], Rule]":
     """labkit's own rules among some, or all of them, by code and name."""
     own = frozenset(shipped())
     return {(rule.code, rule.name): rule for rule in (shipped() if rules is None else rules) if rule in own}
 
 
-def _suspects(verdict: Verdict, named: Mapping[tuple[str, str], Rule]) -> "Suspects":
+def _suspects(verdict: Verdict, named: "Mapping[tuple[str, str], Rule]") -> "Suspects":
     """The conversations of a large capture in which something was found that completeness decides."""
     found: set[int] = set()
     for group in groups(verdict.findings, MAX_FLOWS):

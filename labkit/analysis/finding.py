@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from labkit.analysis.rule import Rule, Severity
-from labkit.analysis.template import NUMBER, SPACES
+from labkit.analysis.rule import NUMBER, SPACES, Rule
+from labkit.analysis.severity import Severity
 from labkit.analysis.value import Value
 from labkit.i18n import _, joined, printable
 from labkit.tcp.seq import diff

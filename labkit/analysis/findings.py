@@ -6,10 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard, runtime_checkable
 
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 
 if TYPE_CHECKING:
     from labkit.analysis.finding import Finding
+
+MAX_NUMBERS = 4
+"""Numbers in a finding's text: the compiled engine keeps this many for each finding, besides `expected` and `actual`."""
 
 Choice = Callable[[str, str, Severity], Severity | None]
 """Return the severity to report for a rule's code, its name and a finding's severity; None leaves the finding out."""

@@ -7,11 +7,10 @@ are reported whichever findings are: they say how much a verdict is worth.
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from labkit.analysis.flows import Flow
 from labkit.analysis.limit_kinds import BY_WORD, COUNTED, KINDS, LimitKind
-from labkit.analysis.rule import Rule
 from labkit.analysis.side import Side
 from labkit.analysis.unread import BROKEN_TCP, CUT_TCP, Unread
 from labkit.analysis.value import Value
@@ -19,6 +18,9 @@ from labkit.i18n import _
 from labkit.packet.decode import outcome
 from labkit.tcp.flags import ACK, SYN
 from labkit.tcp.seq import after, diff
+
+if TYPE_CHECKING:
+    from labkit.analysis.rule import Rule
 
 MAX_DESCRIBED = 10_000
 """Conversations of a capture that are described in figures; later ones are only counted."""
@@ -63,7 +65,7 @@ class Limit(Value):
     message: str
 
 
-def words(rules: Iterable[Rule]) -> tuple[str, ...]:
+def words(rules: "Iterable[Rule]") -> tuple[str, ...]:
     """The words of all limits that may fail a capture: labkit's own, and those that rules declare."""
     return tuple(dict.fromkeys((*KINDS, *(kind.word for rule in rules for kind in rule.limits.values()))))
 
@@ -79,7 +81,7 @@ class CaptureLimits:
         self._unread: dict[int, tuple[int, int, list[int]]] = {}
         self.conversations: list[Conversation] = []
 
-    def count(self, rule: Rule, answer: int, packet: int | None, times: int = 1) -> None:
+    def count(self, rule: "Rule", answer: int, packet: int | None, times: int = 1) -> None:
         """Count findings, reported or not. `answer` is the predicate's; `packet` is the first one with such a finding."""
         kind = rule.limits.get(answer)
         if kind and times:

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
-from labkit.analysis.rule import Rule, Scope, Severity
+from labkit.analysis.rule import Rule, Scope
+from labkit.analysis.severity import Severity
 
 
 class Events(NamedTuple):

@@ -21,9 +21,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from labkit.analysis import limits
+from labkit.analysis.catalogue import collect, folded, only_shipped
 from labkit.analysis.examine import Completeness
 from labkit.analysis.findings import Group, regraded
-from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Rule, Severity, collect, folded, only_shipped
+from labkit.analysis.severity import DOCUMENT, LITERAL, RFC9293, Severity
 from labkit.analysis.value import Value
 from labkit.analysis.verdict import PROFILES, Verdict
 from labkit.errors import UsageError
@@ -32,6 +33,8 @@ from labkit.i18n import _, listed, nearest, printable, unreadable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from labkit.analysis.rule import Rule
+
 FILE, PROJECT = "labkit.toml", "pyproject.toml"
 
 MAX_FILE_OCTETS = 1_048_576
@@ -39,7 +42,7 @@ MAX_FILE_OCTETS = 1_048_576
 
 SEVERITIES = {str(each): each for each in sorted(Severity)}
 
-Rules = tuple[Rule, ...]
+Rules = tuple["Rule", ...]
 Key = tuple[str, str]
 """A rule's code and name: several rules share a code."""
 
@@ -72,7 +75,7 @@ class ReportConfig(Value):
     """The configuration file that was used."""
 
     extra: tuple[str, ...] = ()
-    """Files of further rules (`labkit.analysis.rule.load_rules`)."""
+    """Files of further rules (`labkit.analysis.catalogue.load_rules`)."""
 
     def __getstate__(self) -> dict[str, object]:
         """For another process: the words, not the rules that they name."""
@@ -93,7 +96,7 @@ class ReportConfig(Value):
         return f"{self.file}: {', '.join(words)}" if words else self.file
 
     @cached_property
-    def rules(self) -> tuple[Rule, ...]:
+    def rules(self) -> "tuple[Rule, ...]":
         """The rules of the profile that are reported. UsageError for a word that names no rule."""
         profile, every = LITERAL if self.literal else self.profile, collect(self.extra)
         known = [each for each in every if profile in each.profiles]
@@ -114,7 +117,7 @@ class ReportConfig(Value):
         }
 
     @cached_property
-    def _reported(self) -> dict[Key, Rule]:
+    def _reported(self) -> "dict[Key, Rule]":
         return {_key(each): each for each in self.rules}
 
     def apply(self, verdict: Verdict) -> Verdict:
@@ -149,7 +152,7 @@ class ReportConfig(Value):
         return chosen if severity >= own else min(chosen, severity)
 
 
-def rules_named(word: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+def rules_named(word: str, rules: "tuple[Rule, ...]") -> "tuple[Rule, ...]":
     """The rules of a word: a code, a name, a family (`sequence`), or the beginning of codes (`SEQ`). May be empty."""
     text = folded(word)
     exact = tuple(each for each in rules if text in map(folded, (each.code, each.name, each.family)))
@@ -157,7 +160,7 @@ def rules_named(word: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     return exact or tuple(each for each in rules if len(text) > 1 and folded(each.code).startswith(text))
 
 
-def _named(words: Iterable[str], rules: tuple[Rule, ...]) -> set[Key]:
+def _named(words: Iterable[str], rules: "tuple[Rule, ...]") -> set[Key]:
     """The rules that words name. UsageError for a word that names no rule."""
     found: set[Key] = set()
     for word in words:
@@ -171,7 +174,7 @@ def _named(words: Iterable[str], rules: tuple[Rule, ...]) -> set[Key]:
     return found
 
 
-def _key(rule: Rule) -> Key:
+def _key(rule: "Rule") -> Key:
     return rule.code, rule.name
 
 

@@ -1,4 +1,4 @@
-"""What a rule is, how it is declared, and where rules come from.
+"""What a rule is, and how it is declared.
 
 A rule is one function in `labkit/analysis/rules/` with the decorator `rule`, which declares everything that is said of the rule:
 tests, `labkit explain` and the documentation read it from there.
@@ -18,38 +18,30 @@ receiver does, and `mend` how to mend it. Each is a template and a gettext messa
 its side's ISN and, where that differs, raw. `{expected}` and `{actual}` are the values that the rule declares for its field.
 """
 
-import os
-import sys
+import re
 from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import contextmanager, suppress
+from dataclasses import fields
 from enum import IntEnum
-from functools import cache, wraps
+from functools import cache
 from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from labkit.analysis.findings import MAX_NUMBERS
 from labkit.analysis.limit_kinds import BY_WORD, LimitKind
+from labkit.analysis.pending import Resolved
+from labkit.analysis.severity import AS_IT_STANDS as AS_IT_STANDS
+from labkit.analysis.severity import BOTH as BOTH
+from labkit.analysis.severity import DOCUMENT as DOCUMENT
+from labkit.analysis.severity import EVERY_PROFILE as EVERY_PROFILE
+from labkit.analysis.severity import LITERAL as LITERAL
+from labkit.analysis.severity import RFC9293 as RFC9293
+from labkit.analysis.severity import RFC_ONLY as RFC_ONLY
+from labkit.analysis.severity import TAUGHT as TAUGHT
+from labkit.analysis.severity import Severity as Severity
+from labkit.analysis.side import Side
 from labkit.errors import UsageError
-from labkit.i18n import N_, _, listed, printable, unfolded, unreadable
-from labkit.modules import modules_in
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-class Severity(IntEnum):
-    """The severity of a finding. 1 is not used, because a predicate's True means the declared severity."""
-
-    NOTE = 2
-    WARNING = 3
-    ERROR = 4
-
-    def __str__(self) -> str:
-        return self.name.lower()
-
-
-SEVERITIES = N_("note"), N_("warning"), N_("error")
-"""The words that `_(str(severity))` translates."""
+from labkit.i18n import N_, _, listed, printable, unfolded
+from labkit.packet.seen import OWN, PEER, Seen
 
 
 class Scope(IntEnum):
@@ -71,25 +63,23 @@ class Scope(IntEnum):
     rule that fits names the mistake; its templates may name what `labkit.analysis.examine` knows of the entry."""
 
 
-RFC9293, DOCUMENT, LITERAL = "rfc9293", "document", "literal"
-EVERY_PROFILE = RFC9293, DOCUMENT, LITERAL
-BOTH = frozenset(EVERY_PROFILE)
-"""Profiles. `document` teaches what the introductory text means, `literal` what it says."""
-RFC_ONLY = frozenset({RFC9293})
-TAUGHT = frozenset({DOCUMENT})
-AS_IT_STANDS = frozenset({LITERAL})
+NUMBER = re.compile(r"\{((?:seg|me|peer|resolved)\.\w+|expected|actual)(?::([^{}]*))?\}")
+"""A number in a template, such as `{seg.ack}` or `{expected}`, and its format."""
 
-MAX_NUMBERS = 4
-"""Numbers in a finding's text: the compiled engine keeps this many for each finding, besides `expected` and `actual`."""
+
+def _spaces() -> Iterator[tuple[str, str]]:
+    """Each name that a rule may use, and whose sequence number it holds: "me", "peer", or "" for another kind of number."""
+    for name, kind in (("seg", Seen), ("me", Side), ("peer", Side), ("resolved", Resolved)):
+        owner, other = ("peer", "me") if name == "peer" else ("me", "peer")
+        spaces = {OWN: owner, PEER: other}
+        for each in fields(kind):
+            yield f"{name}.{each.name}", spaces.get(next(iter(getattr(each.type, "__metadata__", ())), ""), "")
+
+
+SPACES = dict(_spaces())
 
 FAMILIES = "labkit.analysis.rules"
 """The package of labkit's own rules."""
-
-GROUP = "labkit.rules"
-"""The group of entry points by which an installed package adds rules: each names a module that declares some."""
-
-MAX_SOURCE_OCTETS = 1_048_576
-"""Octets of a file of rules."""
 
 Predicate = Callable[..., int]
 Number = Callable[..., int]
@@ -172,9 +162,7 @@ class Rule(NamedTuple):
     def numbers(self) -> tuple[str, ...]:
         """The numbers that the text shows, such as "seg.ack": at most MAX_NUMBERS. UsageError for a declaration that no engine
         could follow."""
-        from labkit.analysis.template import numbers  # most captures are judged without a rule's words
-
-        return numbers(self)
+        return _numbers(self)
 
     @property
     def explanation(self) -> str:
@@ -270,9 +258,7 @@ def rule(
             place=place,
         )
         if not own:
-            from labkit.analysis.template import numbers
-
-            numbers(made)
+            _numbers(made)
         return predicate
 
     return declare
@@ -308,198 +294,46 @@ def _place(scope: Scope, at: str) -> tuple[str, str] | None:
 
 
 @cache
-def shipped() -> tuple[Rule, ...]:
-    """Every rule of labkit's own: families in the order of their files, rules in their order there."""
-    package = import_module(FAMILIES)
-    return tuple(
-        found
-        for name in modules_in(package.__path__)
-        for found in _rules_of(import_module(f"{package.__name__}.{name}"))
+def _numbers(declared: Rule) -> tuple[str, ...]:
+    """The numbers that a rule's templates show. UsageError for too many, for a name that does not exist in this scope, and for a
+    format that numbers do not have."""
+    scope = declared.scope
+    if scope == Scope.LEDGER:
+        return ()  # `labkit.analysis.examine` fills in its templates
+    rule = f"{declared.code} ({declared.name})"
+    templates = declared.message, *declared.otherwise.values(), declared.should_be, declared.receiver, declared.mend
+    values = declared.expected, declared.actual
+    shown: dict[str, None] = {}
+    for match in (match for template in templates for match in NUMBER.finditer(template)):
+        shown[match[1]] = None
+        try:
+            format(0, match[2] or "")
+        except ValueError:
+            text = _("rule {rule}: '{name}' is a number, which cannot be shown with the format '{format}'")
+            raise UsageError(text.format(rule=rule, name=match[1], format=printable(match[2]))) from None
+    known = {name for name, value in zip(("expected", "actual"), values, strict=True) if value is not None}
+    absent = (
+        ("seg.", "resolved.") if scope in (Scope.SIDE, Scope.FLOW) else () if scope == Scope.PENDING else ("resolved.",)
     )
-
-
-def collect(extra: tuple[str, ...] = ()) -> tuple[Rule, ...]:
-    """Every rule: the shipped ones, those of installed packages (entry points of the group `labkit.rules`), and those of the
-    files `extra`. UsageError for a source that has no usable rules. A file is read again only if it has changed."""
-    return _collected(extra, tuple(map(_stamp, extra)), tuple(sys.path))
-
-
-def _stamp(path: str) -> tuple[str, int, int] | None:
-    from pathlib import Path
-    from stat import S_ISREG
-
-    with suppress(OSError, ValueError):
-        place = Path(path).absolute()
-        found = place.stat()
-        if not S_ISREG(found.st_mode):  # a pipe can be read once, and its time changes then
-            return str(place), found.st_dev, found.st_ino
-        return str(place), found.st_mtime_ns, found.st_size
-    return None
-
-
-def only_shipped() -> bool:
-    """Whether no installed package adds rules: `collect()` then gives what `shipped` does, which may not be imported yet."""
-    return not _adds_rules(tuple(sys.path))
-
-
-@cache
-def _adds_rules(path: tuple[str, ...]) -> bool:
-    return any(map(_has_entry_points, path))
-
-
-@cache
-def _collected(
-    extra: tuple[str, ...],
-    stamps: tuple[object, ...],  # noqa: ARG001 - for the cache, as the folders that Python looks into
-    folders: tuple[str, ...],  # noqa: ARG001
-) -> tuple[Rule, ...]:
-    rules = shipped()
-    for source, added in _installed():
-        rules += _new(added, rules, source)
-    for path in extra:
-        rules += _new(_rules_in(path), rules, path)
-    return rules
-
-
-def load_rules(path: "str | Path") -> tuple[Rule, ...]:
-    """The rules of a Python file. UsageError for a file that cannot be imported, has no rule, or has a code that exists."""
-    return collect((str(path),))[len(collect()) :]
-
-
-def _rules_of(module: ModuleType) -> Iterator[Rule]:
-    for value in vars(module).values():
-        found = getattr(value, "rule", None)
-        if isinstance(found, Rule) and value.__module__ == module.__name__:
-            yield found
-
-
-def _installed() -> Iterator[tuple[str, tuple[Rule, ...]]]:
-    """The rules of each installed package that has some. To import `importlib.metadata` takes longer than all else."""
-    if only_shipped():
-        return
-    from importlib.metadata import entry_points
-
-    for point in entry_points(group=GROUP):
-        source = f"{GROUP}: {point.name} = {point.value}"
-        with _complaints(source, ""):
-            added = tuple(_rules_of(import_module(point.value)))
-        yield source, added
-
-
-def _has_entry_points(folder: str) -> bool:
-    """Whether a package in a folder of `sys.path` names the group. Python skips folders that it cannot read, and so does this."""
-    with suppress(OSError), os.scandir(folder or ".") as entries:
-        return any(_names_group(entry.path) for entry in entries if entry.name.endswith("-info"))
-    return False
-
-
-def _names_group(folder: str) -> bool:
-    with suppress(OSError), open(f"{folder}/entry_points.txt", "rb") as file:  # noqa: PTH123 - no pathlib yet
-        return GROUP.encode() in file.read()
-    return False
-
-
-def _rules_in(path: str) -> tuple[Rule, ...]:
-    """Run a file as a module of its own; nothing is written beside it."""
-    from pathlib import Path
-
-    name = printable(path)
-    try:
-        with Path(path).open("rb") as file:
-            source = file.read(MAX_SOURCE_OCTETS + 1)
-    except (OSError, ValueError) as error:
-        raise UsageError(unreadable(path, error)) from None
-    if len(source) > MAX_SOURCE_OCTETS:
-        raise UsageError(_("{file}: the file is larger than {most} bytes").format(file=name, most=MAX_SOURCE_OCTETS))
-    stem = Path(path).stem
-    module = ModuleType(f"labkit_rules_{abs(hash(path)):x}.{stem}")
-    module.__file__ = path
-    sys.modules[module.__name__] = module  # dataclasses look for it there
-    with _complaints(name, path):
-        exec(compile(source, path, "exec"), module.__dict__)  # noqa: S102 - the user names a file to be run
-        return tuple(_rules_of(module))
-
-
-@contextmanager
-def _complaints(source: str, path: str) -> Iterator[None]:
-    """Turn what goes wrong in the code of others into one line, with the line in their file."""
-    try:
-        yield
-    except UsageError as error:
-        raise UsageError(f"{source}{_(': ')}{error}") from None
-    except MemoryError:
-        raise  # the capture's fault, not the rule's
-    except (Exception, SystemExit) as error:
-        from traceback import walk_tb  # it takes a while to be imported
-
-        lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == path]
-        place = _("{file}, line {n}").format(file=source, n=lines[-1]) if lines else source
-        reason = printable(f"{type(error).__name__}: {error}")
-        raise UsageError(_("{file}: cannot be used: {reason}").format(file=place, reason=reason)) from None
-
-
-def _new(added: tuple[Rule, ...], known: tuple[Rule, ...], source: str) -> tuple[Rule, ...]:
-    """The rules of a source from outside, so that a mistake in one of them ends in a line that names it."""
-    name = printable(source)
-    if not added:
-        raise UsageError(_("{file}: there is no rule in it").format(file=name))
-    names = {folded(rule.code): rule.name for rule in known}
-    kinds = {kind.word: kind for rule in known for kind in rule.limits.values()}
-    for rule in added:
-        if (other := names.get(folded(rule.code))) is not None:
-            text = _("{file}: rule {code} ({name}): its code is taken by {other}")
-            raise UsageError(text.format(file=name, code=rule.code, name=rule.name, other=other))
-        for kind in rule.limits.values():
-            if kinds.setdefault(kind.word, kind) != kind:
-                text = _(
-                    "{file}: rule {code} ({name}): another rule declares the limit '{word}' with other texts; expected the same"
-                )
-                raise UsageError(text.format(file=name, code=rule.code, name=rule.name, word=kind.word))
-    return tuple(_guarded(rule, name) for rule in dict.fromkeys(added))  # a function may have two names
-
-
-def _guarded(rule: Rule, source: str) -> Rule:
-    """The rule, with functions that raise UsageError and nothing else, and change nothing."""
-    from labkit.analysis.rule_check import ReadOnly
-
-    label = f"{source}: {rule.code} ({rule.name})"
-
-    def guard(function: Any, fits: Callable[[object], bool], expected: str) -> Any:
-        if not callable(function):
-            return function
-        code = getattr(function, "__code__", None)  # not every callable has one
-
-        @wraps(function)
-        def guarded(*arguments: object) -> Any:
-            with _complaints(label, code.co_filename if code else ""):
-                found = function(*map(ReadOnly, arguments))
-                if not fits(found):
-                    text = _("answers {value}; expected {expected}")
-                    raise UsageError(text.format(value=printable(repr(found)[:40]), expected=_(expected)))
-                return found
-
-        return guarded
-
-    answers = (False, True, *Severity)
-    number = N_("an integer, or None")
-    return rule._replace(
-        predicate=guard(rule.predicate, lambda found: found in answers, N_("True, False or a Severity")),
-        field=guard(rule.field, lambda found: isinstance(found, str), N_("a text")),
-        expected=guard(rule.expected, lambda found: found is None or isinstance(found, int), number),
-        actual=guard(rule.actual, lambda found: found is None or isinstance(found, int), number),
-    )
-
-
-def folded(word: str) -> str:
-    """A word for rules as it is compared: in lower case, with dashes for underscores."""
-    return word.strip().lower().replace("_", "-")
-
-
-def lookup(text: str, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """The rules with a code or a name, in whatever case; several where profiles differ; none where there is none."""
-    wanted = folded(text)
-    return tuple(each for each in rules if wanted in {folded(each.code), folded(each.name)})
+    for name in (*shown, *values, *(declared.place or ())):
+        if not isinstance(name, str) or name in known:
+            continue
+        if name not in SPACES or name.startswith(absent):
+            text = _("rule {rule}: '{name}' does not exist in scope {scope}")
+            raise UsageError(text.format(rule=rule, name=printable(name), scope=scope.name))
+    found = tuple(name for name in shown if name in SPACES)
+    if len(found) > MAX_NUMBERS:
+        text = _("rule {rule}: its text shows {n} numbers ({names}); at most {most} are possible")
+        raise UsageError(text.format(rule=rule, n=len(found), names=listed(found), most=MAX_NUMBERS))
+    return found
 
 
 def _trimmed(text: str) -> str:
     return "\n".join(line.strip() for line in text.strip().splitlines())
+
+
+def __getattr__(name: str) -> Any:
+    """The names that stood here before the catalogue, which builds upon this module, had them."""
+    if name not in ("collect", "load_rules", "shipped"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__package__}.catalogue"), name)

@@ -15,7 +15,8 @@ from labkit.analysis.flows import End, Flow
 from labkit.analysis.ledger import Ledger
 from labkit.analysis.limits import Limit, not_accounted
 from labkit.analysis.opening import begins_with_wrong_flags
-from labkit.analysis.rule import Rule, Scope, Severity
+from labkit.analysis.rule import Rule, Scope
+from labkit.analysis.severity import Severity
 from labkit.analysis.strays import Talk, Work, adopt, exchange
 from labkit.analysis.verdict import Verdict
 from labkit.i18n import _

@@ -9,7 +9,7 @@ from labkit.analysis import flows
 from labkit.analysis.findings import Group, tally
 from labkit.analysis.limit_kinds import NOTHING
 from labkit.analysis.limits import Conversation, Limit, damaged
-from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293, Severity
+from labkit.analysis.severity import DOCUMENT, LITERAL, RFC9293, Severity
 from labkit.analysis.value import Value
 from labkit.capture import Damage, Frames
 from labkit.errors import UsageError

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from labkit.analysis import limits, policy
 from labkit.analysis.analyzer import DONE, FLOW, PENDING, SEGMENT, Step, analyze
+from labkit.analysis.catalogue import collect
 from labkit.analysis.finding import Evidence, Finding, finding
 from labkit.analysis.findings import Group
 from labkit.analysis.flows import Flow, FlowTable
 from labkit.analysis.limits import CaptureLimits
 from labkit.analysis.payload import PayloadStore
 from labkit.analysis.policy import Events
-from labkit.analysis.rule import RFC9293, Number, Predicate, Rule, Scope, Severity, collect
+from labkit.analysis.rule import Number, Predicate, Rule, Scope
+from labkit.analysis.severity import RFC9293, Severity
 from labkit.analysis.unread import Unread
 from labkit.analysis.verdict import Bounds, Verdict, profile_of
 from labkit.capture import Frame, open_capture
@@ -67,7 +69,7 @@ class Verifier:
         bounds: Bounds | None = None,
         rules: Iterable[Rule] | None = None,
     ) -> None:
-        """`rules`: the catalogue; without it, `labkit.analysis.rule.collect()`."""
+        """`rules`: the catalogue; without it, `labkit.analysis.catalogue.collect()`."""
         self.profile = profile_of(profile, literal=literal)
         self._rules: list[list[tuple[Predicate, Rule]]] = [[] for _scope in Scope]
         for rule in collect() if rules is None else rules:

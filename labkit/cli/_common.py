@@ -24,7 +24,7 @@ from labkit.i18n import N_, _, available, listed, printable, translated, unfolde
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from labkit.analysis.rule import Severity
+    from labkit.analysis.severity import Severity
     from labkit.analysis.verdict import Verdict
     from labkit.capture.base import Damage
 
@@ -331,7 +331,7 @@ def emit_json(value: object) -> None:
 NOT_NEGATIVE = click.IntRange(min=0)
 
 PROFILES = ("rfc9293", "document")
-"""The profiles of `labkit.analysis.rule` that a user can name."""
+"""The profiles of `labkit.analysis.severity` that a user can name."""
 
 
 def options(*decorators: Callable[[F], F]) -> Callable[[F], F]:
@@ -385,7 +385,7 @@ rules_option = option(
     metavar="FILE.py",
     help=N_("Add the rules of a Python file, which labkit runs. Repeatable."),
 )
-"""`--rules`, passed as `extra`: what `labkit.analysis.rule.collect` takes."""
+"""`--rules`, passed as `extra`: what `labkit.analysis.catalogue.collect` takes."""
 
 
 def output_option(text: str) -> Callable[[F], F]:
@@ -426,7 +426,7 @@ def complete_rules(ctx: click.Context, _param: click.Parameter, incomplete: str)
     """Complete the code of a rule, with its name as help; the rules of `--rules` too."""
     from click.shell_completion import CompletionItem
 
-    from labkit.analysis.rule import collect
+    from labkit.analysis.catalogue import collect
 
     # Profiles may each have a rule of the same code.
     names = {

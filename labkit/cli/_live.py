@@ -145,7 +145,7 @@ def save(frames: Iterable["Frame"], target: str, comment: str, names: dict[str, 
 
 def verify_frames(frames: Iterable["Frame"], title: str) -> Exit:
     """Judge frames, print the verdict as `labkit verify` does, and return its exit code."""
-    from labkit.analysis.rule import Severity
+    from labkit.analysis.severity import Severity
     from labkit.report.formats import ReportOptions, renderer
     from labkit.report.verdict import verify
 

@@ -33,8 +33,8 @@ def _complete_limits(ctx: click.Context, _param: click.Parameter, incomplete: st
     """Complete the last limit of a list."""
     from click.shell_completion import CompletionItem
 
+    from labkit.analysis.catalogue import collect
     from labkit.analysis.limits import words
-    from labkit.analysis.rule import collect
 
     before, comma, last = incomplete.rpartition(",")
     known = words(collect(ctx.params.get("extra") or ()))
@@ -126,7 +126,7 @@ def report_config(
 
     from labkit.analysis.examine import Completeness
     from labkit.analysis.report_config import SEVERITIES
-    from labkit.analysis.rule import DOCUMENT
+    from labkit.analysis.severity import DOCUMENT
 
     if complete and partial:
         raise UsageError(_("--complete and --partial exclude each other"))
@@ -158,8 +158,8 @@ def report_config(
 
 def _strict(values: tuple[str, ...], extra: tuple[str, ...]) -> bool | tuple[str, ...]:
     """The kinds of limits in the values of `--strict`; True: all of them."""
+    from labkit.analysis.catalogue import collect
     from labkit.analysis.report_config import limit_kinds
-    from labkit.analysis.rule import collect
 
     words = _words(values)
     if not words:

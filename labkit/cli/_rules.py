@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from labkit.analysis.rule import LITERAL, RFC9293, Rule
+from labkit.analysis.rule import Rule
+from labkit.analysis.severity import LITERAL, RFC9293
 from labkit.i18n import _, listed
 
 

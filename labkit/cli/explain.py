@@ -55,13 +55,13 @@ def command(topic: str | None, arguments: tuple[str, ...], extra: tuple[str, ...
 
 
 def _codes(extra: tuple[str, ...]) -> list[str]:
-    from labkit.analysis.rule import collect
+    from labkit.analysis.catalogue import collect
 
     return sorted({each.code for each in collect(extra)})
 
 
 def _rules(topic: str, extra: tuple[str, ...]) -> Iterator[str]:
-    from labkit.analysis.rule import collect, lookup
+    from labkit.analysis.catalogue import collect, lookup
 
     found = lookup(topic, collect(extra))
     if not found:

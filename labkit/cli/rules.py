@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @rules_option
 def command(format_: str, extra: tuple[str, ...]) -> None:
     """List the rules that captures must keep."""
-    from labkit.analysis.rule import collect
+    from labkit.analysis.catalogue import collect
     from labkit.cli._rules import profiles, severity
 
     rules = sorted(collect(extra), key=lambda each: each.code)

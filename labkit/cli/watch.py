@@ -19,7 +19,7 @@ from labkit.i18n import N_, _, ngettext, printable
 if TYPE_CHECKING:
     from labkit.analysis.finding import Finding
     from labkit.analysis.report_config import ReportConfig
-    from labkit.analysis.rule import Severity
+    from labkit.analysis.severity import Severity
     from labkit.analysis.verdict import Verdict
     from labkit.capture import Frame, Writer
 
@@ -58,7 +58,7 @@ def command(
     change it. Ctrl-C, the end of --for or the end of the lab stops it; then it prints the verdict. Exit code 1 if a rule
     is broken.
     """
-    from labkit.analysis.rule import collect
+    from labkit.analysis.catalogue import collect
     from labkit.analysis.verifier import Verifier
     from labkit.live.stop import Stop
     from labkit.live.watch import frames, open_link
@@ -133,7 +133,7 @@ class _FindingPrinter:
 
     def on_finding(self, found: "Finding") -> None:
         """Print a finding that is to be reported, or count it."""
-        from labkit.analysis.rule import Severity
+        from labkit.analysis.severity import Severity
         from labkit.analysis.verdict import Verdict
 
         reported = self._config.apply(Verdict(self._interface, self._config.profile, [found]))
@@ -147,7 +147,7 @@ class _FindingPrinter:
 
     def conclude(self, verdict: "Verdict") -> None:
         """Print the verdict, the limits of the capture, and the findings that were only counted."""
-        from labkit.analysis.rule import Severity
+        from labkit.analysis.severity import Severity
         from labkit.report.formats import ReportOptions
         from labkit.report.formats._judged import limit_text
         from labkit.report.formats.text import headline

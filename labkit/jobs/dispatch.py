@@ -8,8 +8,8 @@ from os import cpu_count
 from os.path import getsize, isfile
 from typing import TYPE_CHECKING
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.native import engine
-from labkit.analysis.rule import collect
 from labkit.analysis.verdict import Verdict
 from labkit.jobs.inputs import Input
 from labkit.jobs.interrupts import Interrupts

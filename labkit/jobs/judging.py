@@ -6,9 +6,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.native import AUTO, engine
 from labkit.analysis.report_config import ReportConfig
-from labkit.analysis.rule import collect
 from labkit.analysis.verdict import Verdict
 from labkit.capture import Damage, open_capture
 from labkit.capture.budget import Budget, Meter

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 import click
 
 from labkit.analysis import verdict as verdicts
+from labkit.analysis.catalogue import collect
 from labkit.analysis.examine import Completeness
 from labkit.analysis.finding import one_line
 from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.flows import Flow
 from labkit.analysis.native import AUTO, COMPILED, ENGINES, INTERPRETED, engine
 from labkit.analysis.report_config import SEVERITIES, ReportConfig, limit_kinds, load
-from labkit.analysis.rule import Severity, collect
+from labkit.analysis.severity import Severity
 from labkit.build.trace import Trace
 from labkit.capture import Frame, Frames, Reader, create, frames_of, open_capture
 from labkit.errors import UsageError, VerdictError

@@ -16,7 +16,7 @@ from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.packed import PackedLibrary
 from labkit.analysis.native.pipeline import batches, run
 from labkit.analysis.native.reader import Feed
-from labkit.analysis.rule import RFC9293
+from labkit.analysis.severity import RFC9293
 from labkit.build.bulk import build
 from labkit.build.scenario import Scenario, shipped
 from labkit.capture import open_capture

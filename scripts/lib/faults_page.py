@@ -12,7 +12,8 @@ from itertools import product
 
 from fault_bases import AXES, WORDS, base, bases, kind
 
-from labkit.analysis.rule import RFC9293, Severity, collect
+from labkit.analysis.catalogue import collect
+from labkit.analysis.severity import RFC9293, Severity
 from labkit.analysis.verdict import Verdict
 from labkit.analysis.verifier import verify
 from labkit.build.faults import faults, inject

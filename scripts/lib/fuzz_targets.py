@@ -377,9 +377,10 @@ class Process:
 
 def judge(octets: bytes, form: int) -> None:
     """Judge a capture with each engine, and report it in one format."""
+    from labkit.analysis.catalogue import collect
     from labkit.analysis.examine import Completeness, examine
     from labkit.analysis.native import COMPILED, INTERPRETED, engine
-    from labkit.analysis.rule import DOCUMENT, RFC9293, collect
+    from labkit.analysis.severity import DOCUMENT, RFC9293
     from labkit.analysis.verdict import Bounds
     from labkit.capture import open_capture
     from labkit.capture.budget import Budget, Meter

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from site_reference import SITUATIONS, situations, translations
 
-from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, Scope, shipped
+from labkit.analysis.catalogue import shipped
+from labkit.analysis.rule import Rule, Scope
+from labkit.analysis.severity import DOCUMENT, RFC9293
 from labkit.build.scenario import Scenario
 from labkit.build.scenario import shipped as scenarios
 from labkit.capture import formats

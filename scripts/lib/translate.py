@@ -18,8 +18,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from ruamel.yaml import YAML
 
+from labkit.analysis.catalogue import shipped
 from labkit.analysis.limit_kinds import COUNTED, LimitKind
-from labkit.analysis.rule import shipped
 from labkit.build.faults import faults
 from labkit.build.scenario import schema as scenario_schema
 from labkit.cli import cli

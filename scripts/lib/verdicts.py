@@ -8,8 +8,10 @@ written by hand; the examples come from the rules. `scripts/verdicts` writes the
 from collections.abc import Iterator
 from pathlib import Path
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.finding import Finding
-from labkit.analysis.rule import DOCUMENT, RFC9293, Scope, collect
+from labkit.analysis.rule import Scope
+from labkit.analysis.severity import DOCUMENT, RFC9293
 from labkit.analysis.verifier import Verifier
 from labkit.capture import Frame
 from labkit.tcp.notation import parse

@@ -6,8 +6,8 @@ from conditions import Cases, Change, at
 from labkit.analysis.order import SAME_MOMENT
 from labkit.analysis.pending import BEHIND, ECHOES, FILLED, GAP, LATE, LOST, MISSED, OPEN, UNPROVEN, UNSENT, WRONG
 from labkit.analysis.relations import acks_a_part
-from labkit.analysis.rule import Severity
 from labkit.analysis.rules import acknowledgement
+from labkit.analysis.severity import Severity
 from labkit.packet.seen import ABSENT
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
 

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from labkit.analysis.rule import DOCUMENT, RFC9293
+from labkit.analysis.severity import DOCUMENT, RFC9293
 
 HERE = Path(__file__).parents[1]
 LIB = str(HERE.parent / "scripts" / "lib")

@@ -2,9 +2,10 @@
 
 import pytest
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.finding import OWNERS, Evidence, Finding, finding
-from labkit.analysis.rule import RFC9293, Rule, Scope, Severity, collect
-from labkit.analysis.template import NUMBER
+from labkit.analysis.rule import NUMBER, Rule, Scope
+from labkit.analysis.severity import RFC9293, Severity
 from labkit.analysis.verifier import Verifier
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames

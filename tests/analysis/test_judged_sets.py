@@ -10,7 +10,7 @@ import pytest
 
 from labkit import verify
 from labkit.analysis.finding import Finding
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 
 CAPTURES = os.environ.get("LABKIT_CAPTURES")
 PORTS = ("port", "sport", "dport", "src", "dst")

@@ -6,9 +6,10 @@ Beside each situation stands one that looks alike and that no kernel makes.
 import pytest
 from situations import ISNS, STAMPED
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.finding import Finding
-from labkit.analysis.rule import Severity, collect
+from labkit.analysis.severity import Severity
 from labkit.analysis.verifier import Verifier
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames

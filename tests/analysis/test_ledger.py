@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.finding import Finding
-from labkit.analysis.rule import Rule, Scope, Severity, collect
+from labkit.analysis.rule import Rule, Scope
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.analysis.verifier import Verifier
 from labkit.tcp.notation import parse

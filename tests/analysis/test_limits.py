@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.limits import CaptureLimits
-from labkit.analysis.rule import collect
 from labkit.analysis.verdict import Verdict
 from labkit.analysis.verifier import Verifier, verify
 from labkit.build.scenario import Scenario

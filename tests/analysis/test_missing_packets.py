@@ -7,8 +7,9 @@ from itertools import accumulate
 
 import pytest
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.examine import examine
-from labkit.analysis.rule import Severity, collect
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.analysis.verifier import Verifier
 from labkit.capture import Frame

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.entry import CLIENT, Entry, Shown
-from labkit.analysis.rule import Scope, collect
+from labkit.analysis.rule import Scope
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
 from labkit.tcp.seq import add
 

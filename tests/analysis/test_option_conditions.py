@@ -4,9 +4,9 @@ import pytest
 from conditions import Cases, Change, at
 
 from labkit.analysis.order import NEXT_IDS, SAME_MOMENT
-from labkit.analysis.rule import Severity
 from labkit.analysis.rules import authentication, multipath, option, sack, timestamp
 from labkit.analysis.rules.timestamp import MAX_IDLE, MAX_REUSE_TICKS, MIN_SYN_TICKS
+from labkit.analysis.severity import Severity
 from labkit.analysis.tracker import DEFAULT_MSS, FAR_WINDOWS, MAX_WINDOW
 from labkit.packet.seen import ABSENT, AUTH_AO, AUTH_MD5, MP_CAPABLE, MP_DSS, MP_JOIN, OPT_LENGTH, OPT_OVERRUN
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN

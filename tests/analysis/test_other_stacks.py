@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import pytest
 from situations import ISNS, STAMPED
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.entry import Entry, Shown
 from labkit.analysis.evidence import evidence, proves
 from labkit.analysis.examine import examine
 from labkit.analysis.finding import Finding
-from labkit.analysis.rule import Severity, collect
+from labkit.analysis.severity import Severity
 from labkit.analysis.talks import talks_of
 from labkit.analysis.verifier import Verifier
 from labkit.capture import Frame

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import labkit
-from labkit.analysis import rule, second_look
+from labkit.analysis import catalogue, second_look
+from labkit.analysis.catalogue import collect, load_rules, shipped
 from labkit.analysis.examine import Completeness
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED, engine, library
 from labkit.analysis.report_config import ReportConfig, load, rules_named
-from labkit.analysis.rule import collect, load_rules, shipped
 from labkit.analysis.verifier import Verifier, verify
 from labkit.capture import create, open_capture
 from labkit.errors import UsageError
@@ -382,12 +382,12 @@ def test_words_for_rules_take_underscores_for_dashes(word: str, rules: str) -> N
     Path(rules).write_text(declared("code='MY_01'").replace("def my_rule", "def My_Rule"), "utf-8")
     added = load_rules(rules)
     assert rules_named(word, collect((rules,))) == added
-    assert word == "my_0" or rule.lookup(word, added) == added
+    assert word == "my_0" or catalogue.lookup(word, added) == added
 
 
 def test_a_file_of_rules_is_bounded(rules: str) -> None:
     text = declared()
-    size = rule.MAX_SOURCE_OCTETS
+    size = catalogue.MAX_SOURCE_OCTETS
     Path(rules).write_text(text + "#" * (size - len(text.encode())), "utf-8")
     assert load_rules(rules)
     with Path(rules).open("a") as file:
@@ -488,14 +488,14 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     (folder / "course-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: course\nVersion: 1.0\n")
     (folder / "course-1.0.dist-info" / "entry_points.txt").write_text("[labkit.rules]\ncourse = course_rules\n")
     monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setattr(rule, "_collected", rule._collected.__wrapped__)
+    monkeypatch.setattr(catalogue, "_collected", catalogue._collected.__wrapped__)
     return folder
 
 
 def test_an_installed_package_adds_its_rules(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (fresh / "course_rules.py").write_text(RULES, "utf-8")
     try:
-        assert [each.code for each in rule.collect()[len(shipped()) :]] == ["EX01"]
+        assert [each.code for each in catalogue.collect()[len(shipped()) :]] == ["EX01"]
     finally:
         sys.modules.pop("course_rules")
 
@@ -503,4 +503,13 @@ def test_an_installed_package_adds_its_rules(fresh: Path, monkeypatch: pytest.Mo
 def test_a_broken_package_is_named(fresh: Path) -> None:
     (fresh / "course_rules.py").write_text("import nowhere_at_all", "utf-8")
     with pytest.raises(UsageError, match=r"^labkit.rules: course = course_rules: cannot be used: ModuleNotFoundError"):
-        rule.collect()
+        catalogue.collect()
+
+
+def test_names_of_the_catalogue_are_known_where_they_were() -> None:
+    from labkit.analysis import rule
+
+    assert rule.load_rules is load_rules
+    assert (rule.collect, rule.shipped) == (collect, shipped)
+    with pytest.raises(AttributeError, match="has no attribute 'lookup'"):
+        _ = rule.lookup

@@ -17,7 +17,7 @@ from labkit.analysis.pending import (
     open_pending,
     resolve,
 )
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.side import MAX_PENDING, Side
 from labkit.analysis.verifier import Verifier
 from labkit.packet.seen import Seen

@@ -2,8 +2,10 @@
 
 import pytest
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.policy import Events, dependent, standing
-from labkit.analysis.rule import Rule, Scope, Severity, collect
+from labkit.analysis.rule import Rule, Scope
+from labkit.analysis.severity import Severity
 
 PLAIN = collect()[0]._replace(
     code="AA01", unless=(), sums_up=False, scope=Scope.SEGMENT, place=("seg.number", "seg.time")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.findings import Group
 from labkit.analysis.report_config import KEYS, MAX_FILE_OCTETS, ReportConfig, candidates, load, rules_named
-from labkit.analysis.rule import Severity, collect
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.analysis.verifier import Verifier
 from labkit.errors import UsageError

@@ -4,8 +4,8 @@ import pytest
 from conditions import Cases, Change, at
 
 from labkit.analysis.pending import AFTER_ACK, BEHIND, FILLED, GAP, MISSED, THIRD, UNSENT, WRONG
-from labkit.analysis.rule import Severity
 from labkit.analysis.rules import initial, keepalive, retransmission
+from labkit.analysis.severity import Severity
 from labkit.packet.seen import ABSENT, DSS_ACK, DSS_FIN, MP_CAPABLE, MP_DSS
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
 

@@ -3,10 +3,11 @@
 import pytest
 from conditions import Cases, Change, at, state
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.order import SAME_MOMENT
 from labkit.analysis.pending import GAP, LOST, MISSED, UNSENT, WRONG
-from labkit.analysis.rule import Severity, collect
 from labkit.analysis.rules import fin, reset
+from labkit.analysis.severity import Severity
 from labkit.packet.seen import ABSENT
 from labkit.tcp.segment import ACK, FIN, RST, SYN
 

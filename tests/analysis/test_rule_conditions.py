@@ -7,9 +7,10 @@ that no capture at hand isolates is tested too. Other files have the tables of o
 import pytest
 from conditions import Cases, Change, at, state
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.order import SAME_MOMENT
-from labkit.analysis.rule import Severity, collect
 from labkit.analysis.rules import capture, fin, window
+from labkit.analysis.severity import Severity
 from labkit.packet.seen import ABSENT, BAD_OFFSET, CUT, MP_DSS, SHORT_IP, SHORT_TCP, SUM_PARTIAL
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
 from labkit.tcp.seq import HALF, MASK

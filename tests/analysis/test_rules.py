@@ -5,8 +5,10 @@ import re
 
 import pytest
 
-from labkit.analysis.rule import BOTH, DOCUMENT, LITERAL, RFC9293, Rule, Scope, Severity, collect
+from labkit.analysis.catalogue import collect
+from labkit.analysis.rule import Rule, Scope
 from labkit.analysis.rule import rule as declares
+from labkit.analysis.severity import BOTH, DOCUMENT, LITERAL, RFC9293, Severity
 from labkit.analysis.side import Side
 from labkit.analysis.verifier import Verifier
 from labkit.errors import UsageError

@@ -5,9 +5,10 @@ from scapy.layers.inet import IP, TCP
 from scapy.packet import Packet, Raw
 
 from labkit import verify
+from labkit.analysis.catalogue import collect
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.finding import Finding
-from labkit.analysis.rule import Severity, collect
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.analysis.verifier import Verifier
 from labkit.tcp.notation import parse

@@ -20,9 +20,9 @@ from labkit.analysis.pending import (
     UNSENT,
     WRONG,
 )
-from labkit.analysis.rule import Severity
 from labkit.analysis.rules import sequence
 from labkit.analysis.rules.sequence import MIN_RTO
+from labkit.analysis.severity import Severity
 from labkit.analysis.tracker import FAR_WINDOWS, MAX_WINDOW
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN
 

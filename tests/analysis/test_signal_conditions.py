@@ -4,8 +4,8 @@ import pytest
 from conditions import Cases, Change, at
 
 from labkit.analysis.extensions import ACCURATE_ECN, CLASSIC_ECN, NO_ECN, UNCLEAR_ECN, ecn_mode
-from labkit.analysis.rule import Severity
 from labkit.analysis.rules import accurate_ecn, checksum, ecn, flags
+from labkit.analysis.severity import Severity
 from labkit.analysis.side import Side
 from labkit.packet.seen import (
     SUM_BAD,

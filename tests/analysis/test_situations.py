@@ -10,7 +10,7 @@ from itertools import product
 import pytest
 from situations import PACES, at_pace, situations
 
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verifier import Verifier
 from labkit.tcp.notation import parse
 from labkit.teach.examples import frames

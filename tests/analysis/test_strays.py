@@ -5,7 +5,7 @@ from scapy.layers.inet import IP, TCP
 
 from labkit import Scenario, verify
 from labkit.analysis.entry import Shown
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.strays import Talk, adopt
 from labkit.tcp.segment import ACK, SYN
 

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit import verify
+from labkit.analysis.catalogue import collect
 from labkit.analysis.finding import Finding
 from labkit.analysis.findings import Group, tally
 from labkit.analysis.flows import Flow
-from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, Severity, collect
+from labkit.analysis.rule import Rule
+from labkit.analysis.severity import DOCUMENT, RFC9293, Severity
 from labkit.analysis.verdict import Bounds, Verdict
 from labkit.analysis.verifier import Verifier
 from labkit.build.scenario import Scenario

@@ -4,8 +4,8 @@ import pytest
 from conditions import Cases, Change, at
 
 from labkit.analysis.order import SAME_MOMENT
-from labkit.analysis.rule import Severity
 from labkit.analysis.rules import capture, window
+from labkit.analysis.severity import Severity
 from labkit.analysis.tracker import FAR_WINDOWS
 from labkit.packet.seen import ABSENT, MP_DSS, SUM_PARTIAL
 from labkit.tcp.segment import ACK, FIN, PSH, RST, SYN

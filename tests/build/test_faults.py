@@ -11,7 +11,8 @@ from types import ModuleType
 
 import pytest
 
-from labkit.analysis.rule import Severity, collect
+from labkit.analysis.catalogue import collect
+from labkit.analysis.severity import Severity
 from labkit.build.faults import faults, inject
 from labkit.build.faults.base import Fault
 from labkit.build.scenario import Scenario

@@ -6,7 +6,7 @@ import subprocess
 import click
 import pytest
 
-from labkit.analysis.rule import collect
+from labkit.analysis.catalogue import collect
 from labkit.build.scenario import shipped
 from labkit.cli import _common, run
 

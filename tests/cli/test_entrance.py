@@ -15,7 +15,7 @@ import pytest
 from limited import limited
 
 from labkit import __version__, cli
-from labkit.analysis.rule import BOTH
+from labkit.analysis.severity import BOTH
 from labkit.build.scenario import Scenario
 from labkit.cli import _common
 from labkit.errors import CaptureError, LabkitError, LinkError, ScenarioError, UsageError

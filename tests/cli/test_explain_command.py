@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from labkit.analysis.rule import Rule, collect
+from labkit.analysis.catalogue import collect
+from labkit.analysis.rule import Rule
 from labkit.cli import run
 from labkit.teach.lessons import names, summary
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from labkit.analysis.rule import LITERAL, collect
+from labkit.analysis.catalogue import collect
+from labkit.analysis.severity import LITERAL
 from labkit.cli import run
 
 KEYS = {"code", "name", "severity", "severities", "profiles", "reference", "wireshark", "message", "explanation"}

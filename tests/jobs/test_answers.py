@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from labkit.analysis.limits import Conversation
 from labkit.analysis.report_config import ReportConfig
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.capture import create
 from labkit.errors import MissingError, UsageError

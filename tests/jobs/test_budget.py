@@ -14,7 +14,7 @@ from blocks import Blocks
 
 from labkit.analysis.native import engine
 from labkit.analysis.report_config import ReportConfig
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.capture import create, open_capture
 from labkit.capture.budget import STRIDE, Budget, Meter, resident

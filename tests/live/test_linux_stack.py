@@ -15,7 +15,7 @@ from differences import PAGE, STACK, differ_in, listed
 from relayed import relayed
 from support import needs_ip, needs_root
 
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verifier import Verifier
 from labkit.build.scenario import Scenario
 from labkit.build.scenario.setup import OTHER

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.finding import right_value
-from labkit.analysis.rule import Severity, collect
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.analysis.verifier import Verifier, verify
 from labkit.capture import Frame, Interface, create, open_capture

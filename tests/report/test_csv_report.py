@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labkit.analysis.findings import Group
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.analysis.verifier import verify
 from labkit.capture import create

@@ -13,7 +13,7 @@ from unread_cases import ARP, FOREIGN, SEGMENT, frames
 
 from labkit.analysis.limit_kinds import KINDS
 from labkit.analysis.report_config import ReportConfig
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.analysis.verifier import Verifier, verify
 from labkit.capture import Damage, create, open_capture

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from labkit import __version__
+from labkit.analysis.catalogue import collect
 from labkit.analysis.findings import Group
-from labkit.analysis.rule import Severity, collect
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.analysis.verifier import verify
 from labkit.capture import Damage, create

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labkit.analysis.examine import Completeness
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.build.scenario import Scenario, shipped
 from labkit.build.trace import Trace
 from labkit.capture import create

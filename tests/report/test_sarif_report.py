@@ -9,8 +9,9 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.report_config import ReportConfig
-from labkit.analysis.rule import Severity, collect
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.analysis.verifier import verify
 from labkit.capture import Damage, create

@@ -9,7 +9,7 @@ import pytest
 
 from labkit.analysis.findings import Group
 from labkit.analysis.limits import CaptureLimits
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.analysis.verifier import verify
 from labkit.capture import Damage, create

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verifier import Verifier
 from labkit.build.bulk.template import prepare
 from labkit.build.scenario import Scenario

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verifier import verify
 from labkit.build.scenario import Scenario
 from labkit.build.scenario.units import Seed

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from os import urandom
 
+from labkit.analysis.findings import MAX_NUMBERS
 from labkit.analysis.flows import HostIsns, no_points
 from labkit.analysis.moved import Ends, Moved
 from labkit.analysis.native.records import ColdRow, Pointer, SideRow
 from labkit.analysis.payload import Piece
 from labkit.analysis.pending import Resolved
-from labkit.analysis.rule import MAX_NUMBERS, Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.unread import MAX_ROWS
 from labkit.packet.seen import I16, I32, U8, U16, U32, Seen
 

@@ -11,10 +11,11 @@ from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, BinaryIO, TypeGuard
 
+from labkit.analysis.catalogue import collect, only_shipped, shipped
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.limit_kinds import BUDGETS, MEMORY, TIME
 from labkit.analysis.native import AUTO, COMPILED, INTERPRETED
-from labkit.analysis.rule import DOCUMENT, RFC9293, Rule, collect, only_shipped, shipped
+from labkit.analysis.severity import DOCUMENT, RFC9293
 from labkit.analysis.verdict import Bounds, Verdict, profile_of
 from labkit.capture import Frame, Reader, open_again, open_capture
 from labkit.capture.source import CHUNK_OCTETS
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from labkit.analysis.native.packed import Library
     from labkit.analysis.native.reader import Batch, Feed, Interruption
     from labkit.analysis.native.shards import ShardedVerifier
+    from labkit.analysis.rule import Rule
     from labkit.analysis.states import Lines, Row
     from labkit.analysis.talks import Heard
 
@@ -62,7 +64,7 @@ def verify(
     on_progress: Callable[[int], None] | None = None,
     wanted: "Callable[[Flow], bool] | None" = None,
     engine: str = AUTO,
-    rules: Iterable[Rule] | None = None,
+    rules: "Iterable[Rule] | None" = None,
     completeness: str = Completeness.AUTO,
 ) -> Verdict:
     """Verify one capture, as `labkit.analysis.verifier.verify` does, with one of ENGINES.
@@ -95,7 +97,7 @@ def verify_capture(
     interruption: "Interruption | None" = None,
     on_notice: OnNotice | None = None,
     alone: bool = True,
-    rules: Iterable[Rule] | None = None,
+    rules: "Iterable[Rule] | None" = None,
     completeness: str = Completeness.AUTO,
     bounds: Bounds | None = None,
 ) -> Verdict:
@@ -320,7 +322,7 @@ def feed_of(capture: Reader) -> "Feed | None":
     return Feed(capture, library)
 
 
-def prepare(engine: str, sizes: Sequence[int], on_notice: OnNotice, rules: tuple[Rule, ...]) -> None:
+def prepare(engine: str, sizes: Sequence[int], on_notice: OnNotice, rules: "tuple[Rule, ...]") -> None:
     """Load now what workers will need for captures of these sizes in octets: they are copies of this process."""
     global small_octets
     if engine == COMPILED or (engine == AUTO and max(sizes, default=0) >= LARGE_ENOUGH_TO_COMPILE):

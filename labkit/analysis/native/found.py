@@ -15,6 +15,7 @@ from itertools import compress
 from typing import Any
 
 from labkit.analysis import policy
+from labkit.analysis.catalogue import shipped
 from labkit.analysis.finding import Evidence, Finding, finding, softened
 from labkit.analysis.findings import Choice, Group, Outline, order_of
 from labkit.analysis.flows import end_name
@@ -23,7 +24,8 @@ from labkit.analysis.native.flow_table import ends_of
 from labkit.analysis.native.lazy import LazySequence
 from labkit.analysis.native.order import DEPENDS, FOUND, SUMS
 from labkit.analysis.native.records import record
-from labkit.analysis.rule import Rule, Severity, shipped
+from labkit.analysis.rule import Rule
+from labkit.analysis.severity import Severity
 
 ROW = sizeof(record(FindingRow))
 

@@ -11,13 +11,15 @@ from types import MappingProxyType
 from typing import Any
 
 from labkit.analysis import payload
+from labkit.analysis.catalogue import shipped
 from labkit.analysis.native import line_writer, order, primitives, segment_loop, shard_loop
 from labkit.analysis.native.assembly import Assembly
 from labkit.analysis.native.context import NONE, SEVERITIES, BatchRow, Context, ShardsRow
 from labkit.analysis.native.lines import Row
 from labkit.analysis.native.plain import Simplified, facts
 from labkit.analysis.native.translate import Translation, UntranslatableError
-from labkit.analysis.rule import RFC9293, Rule, Scope, Severity, shipped
+from labkit.analysis.rule import Rule, Scope
+from labkit.analysis.severity import RFC9293, Severity
 from labkit.errors import UncompilableError
 from labkit.i18n import _
 from labkit.packet.decode.layer import ones_sum

@@ -8,6 +8,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labkit.analysis import limits
+from labkit.analysis.catalogue import shipped
 from labkit.analysis.findings import Group
 from labkit.analysis.flows import Flow
 from labkit.analysis.limits import CaptureLimits, described
@@ -26,7 +27,7 @@ from labkit.analysis.native.order import LEFT_OUT
 from labkit.analysis.native.packed import Library, RuleRow
 from labkit.analysis.native.records import TYPES, ColdRow, Memory, SideRow, record, targets, write_row
 from labkit.analysis.payload import RING_OCTETS, RING_PIECES
-from labkit.analysis.rule import EVERY_PROFILE, Rule, Severity, shipped
+from labkit.analysis.severity import EVERY_PROFILE, Severity
 from labkit.analysis.unread import PAIR_OCTETS, Unread
 from labkit.analysis.verdict import Bounds, Verdict
 from labkit.packet.seen import Seen
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from labkit.analysis.finding import Finding
     from labkit.analysis.flow_filter import FlowFilter
     from labkit.analysis.native.reader import Batch
+    from labkit.analysis.rule import Rule
 
 JUDGING = (
     *("flows", "sides", "cold_rows", "cold_free", "buckets"),
@@ -68,9 +70,9 @@ class NativeVerifier:
         judges: bool = True,
         place: "Place | None" = None,
     ) -> None:
-        """`profile` is one of labkit.analysis.rule: RFC9293, DOCUMENT or LITERAL. The capture has `most` segments at most, where
-        that is known: a small one takes less memory, which takes less time. `judges`: rules are asked. `place`: it is one of
-        several (`labkit.analysis.native.shards`)."""
+        """`profile` is one of labkit.analysis.severity: RFC9293, DOCUMENT or LITERAL. The capture has `most` segments at most,
+        where that is known: a small one takes less memory, which takes less time. `judges`: rules are asked. `place`: it is one
+        of several (`labkit.analysis.native.shards`)."""
         self.profile = profile
         bounds = bounds or Bounds()
         self._entries = library.entries
@@ -297,7 +299,7 @@ def _severities(rules: tuple[RuleRow, ...], profile: str) -> list[int]:
 
 
 @cache
-def _limiting() -> list[tuple[int, Rule]]:
+def _limiting() -> "list[tuple[int, Rule]]":
     """The rules that show a limit of the capture, with their numbers."""
     return [(number, rule) for number, rule in enumerate(shipped()) if rule.limits]
 

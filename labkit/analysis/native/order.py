@@ -4,7 +4,7 @@
 """
 
 from labkit.analysis.native.context import SEVERITIES, Context
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 
 FOUND, DEPENDS, SUMS = 1, 2, 4
 """Bits of `Context.depends`: the rule has findings; these depend on others, or others on them; the rule sums up."""

@@ -24,7 +24,7 @@ Entry = Callable[..., int]
 
 RuleRow = tuple[str, int, tuple[int, ...]]
 """What the engine's tables have of a rule: its code, 1 if it reports once of each host, and its severity under each profile of
-`labkit.analysis.rule.EVERY_PROFILE`, 0 where it is not reported."""
+`labkit.analysis.severity.EVERY_PROFILE`, 0 where it is not reported."""
 
 
 class About(NamedTuple):
@@ -112,7 +112,8 @@ def load_packed(digest_of: Callable[[Iterable[str]], str]) -> Library | None:
 
 def rule_rows() -> tuple[RuleRow, ...]:
     """The rows of all shipped rules."""
-    from labkit.analysis.rule import EVERY_PROFILE, shipped
+    from labkit.analysis.catalogue import shipped
+    from labkit.analysis.severity import EVERY_PROFILE
 
     return tuple(
         (

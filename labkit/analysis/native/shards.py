@@ -20,7 +20,7 @@ from labkit.analysis.native.packed import Library
 from labkit.analysis.native.pipeline import BATCHES
 from labkit.analysis.native.reader import Batch, Feed
 from labkit.analysis.native.records import Memory, SideRow, record
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.unread import PAIR_OCTETS
 from labkit.analysis.verdict import Bounds, Verdict
 

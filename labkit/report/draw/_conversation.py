@@ -12,7 +12,7 @@ from itertools import islice, takewhile
 
 from labkit.analysis.finding import Finding
 from labkit.analysis.findings import outlines
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.states import Row, observe
 from labkit.capture import Frame
 from labkit.tcp.options import Sack

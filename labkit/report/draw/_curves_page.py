@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from json import dumps
 from shlex import quote
 
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.i18n import N_, _, ngettext, printable
 from labkit.report.draw._conversation import Conversation
 from labkit.report.draw._folding import MAX_DRAWN

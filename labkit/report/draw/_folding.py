@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.i18n import _, ngettext
 from labkit.report.draw._conversation import CLIENT, SERVER, Arrow, Conversation
 from labkit.report.segment_line import seconds

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.i18n import _, cut, width
 from labkit.report.draw import _svg
 from labkit.report.draw._conversation import CLIENT, SERVER, Conversation

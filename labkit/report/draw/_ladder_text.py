@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.i18n import _, aside, cut, padded, printable, width
 from labkit.report.draw._conversation import CLIENT, SERVER, Arrow, Conversation
 from labkit.report.draw._folding import Fold, Part

@@ -1,7 +1,7 @@
 """The words and colours of segments in pictures: labels, hover texts, expected values."""
 
 from labkit.analysis.finding import Finding
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.states import Row
 from labkit.i18n import N_, _, aside, listed
 from labkit.report.draw._conversation import (

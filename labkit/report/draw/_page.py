@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from labkit import __version__
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.i18n import _, aside, language
 from labkit.report.draw import Draw, DrawOptions, _svg
 from labkit.report.draw._conversation import Arrow, Conversation

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import click
 
 from labkit.analysis.findings import outlines
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.i18n import N_, _, printable
 from labkit.packet.seen import Seen
 from labkit.report.draw import DrawOptions, _svg

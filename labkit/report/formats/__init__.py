@@ -15,7 +15,8 @@ from labkit.modules import modules_in
 
 if TYPE_CHECKING:
     from labkit.analysis.report_config import ReportConfig
-    from labkit.analysis.rule import Rule, Severity
+    from labkit.analysis.rule import Rule
+    from labkit.analysis.severity import Severity
     from labkit.analysis.verdict import Verdict
 
 

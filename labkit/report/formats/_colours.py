@@ -1,5 +1,5 @@
 """The terminal colour of each severity."""
 
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 
 COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import click
 
 from labkit.analysis.findings import Group, consequences, groups, selected
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.i18n import _, joined, listed, ngettext
 from labkit.report.formats import ReportOptions

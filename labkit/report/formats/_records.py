@@ -5,9 +5,11 @@ from dataclasses import asdict, fields
 from itertools import islice
 
 from labkit import __version__
+from labkit.analysis.catalogue import collect
 from labkit.analysis.finding import Finding
 from labkit.analysis.limits import Conversation
-from labkit.analysis.rule import Rule, Severity, collect
+from labkit.analysis.rule import Rule
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.report.formats import ReportOptions
 from labkit.report.formats._judged import completeness

@@ -14,7 +14,8 @@ import click
 from labkit.analysis.finding import Finding
 from labkit.analysis.findings import consequences, groups
 from labkit.analysis.flow_filter import FlowFilter
-from labkit.analysis.rule import Rule, Severity
+from labkit.analysis.rule import Rule
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.capture import open_capture
 from labkit.errors import CaptureError

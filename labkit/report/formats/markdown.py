@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from labkit.analysis.finding import Finding, place_of, right_value
 from labkit.analysis.findings import tally
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.i18n import _, ngettext, printable
 from labkit.report.formats import ReportOptions

@@ -12,10 +12,11 @@ from pathlib import PurePath
 from urllib.parse import quote
 
 from labkit import __version__
+from labkit.analysis.catalogue import collect
 from labkit.analysis.finding import Finding, fault_text
 from labkit.analysis.limit_kinds import NOTHING
 from labkit.analysis.limits import Limit
-from labkit.analysis.rule import Rule, collect
+from labkit.analysis.rule import Rule
 from labkit.analysis.verdict import Verdict
 from labkit.i18n import _, printable
 from labkit.report.formats import ReportOptions

@@ -9,7 +9,7 @@ import click
 
 from labkit.analysis.findings import consequences, tally
 from labkit.analysis.limits import Limit
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.i18n import N_, _, listed, ngettext, padded, printable, width
 from labkit.report.formats import ReportOptions

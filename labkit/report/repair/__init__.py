@@ -14,9 +14,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.finding import Finding
-from labkit.analysis.rule import Severity, collect
+from labkit.analysis.severity import Severity
 from labkit.analysis.verdict import Verdict
 from labkit.analysis.verifier import Verifier
 from labkit.build.trace import Record, Trace

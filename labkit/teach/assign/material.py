@@ -6,7 +6,7 @@ from hashlib import sha256
 from io import BytesIO
 
 from labkit.analysis.finding import Finding
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.build.faults import inject
 from labkit.build.scenario import Scenario
 from labkit.build.scenario import shipped as shipped_scenarios

@@ -72,8 +72,8 @@ def _expect(value: Any) -> dict[str, Any]:
 
 def _rules(value: Any) -> tuple[str, ...]:
     """Rule words as codes."""
+    from labkit.analysis.catalogue import collect
     from labkit.analysis.report_config import rules_named
-    from labkit.analysis.rule import collect
 
     found: dict[str, None] = {}
     for word in value if isinstance(value, list | tuple) else [value]:

@@ -15,7 +15,7 @@ from labkit.analysis.examine import Completeness
 from labkit.analysis.finding import Finding
 from labkit.analysis.flows import End
 from labkit.analysis.native.engine import verify_capture
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.states import Row, flow_of, observe
 from labkit.capture import Damage, Frame, lacking, open_capture
 from labkit.capture.budget import Budget, Meter

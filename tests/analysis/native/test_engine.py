@@ -22,10 +22,11 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="llvmlite is not installed")
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.flows import Flow
 from labkit.analysis.native import AUTO, COMPILED, ENGINES, INTERPRETED, engine, kernels, library, loader, pipeline
 from labkit.analysis.native.packed import Library
-from labkit.analysis.rule import RFC9293, collect
+from labkit.analysis.severity import RFC9293
 from labkit.analysis.side import Side
 from labkit.analysis.verdict import Verdict
 from labkit.analysis.verifier import Verifier

@@ -15,6 +15,7 @@ from situations import PACES, at_pace, situations
 from tricks import TRICKS
 from unread_cases import CASES
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.findings import groups
 from labkit.analysis.flow_filter import FlowFilter
 from labkit.analysis.native.context import SPARE_ROWS
@@ -24,7 +25,7 @@ from labkit.analysis.native.packed import Library
 from labkit.analysis.native.reader import Batch, Feed
 from labkit.analysis.payload import KEPT_OCTETS, MAX_OCTETS, MAX_PIECES
 from labkit.analysis.report_config import ReportConfig
-from labkit.analysis.rule import RFC9293, Severity, collect
+from labkit.analysis.severity import RFC9293, Severity
 from labkit.analysis.verdict import Bounds
 from labkit.analysis.verifier import Verifier
 from labkit.build.faults import faults, inject

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from labkit.analysis import examine as looking
 from labkit.analysis import second_look
+from labkit.analysis.catalogue import collect, shipped
 from labkit.analysis.examine import Completeness, examine
 from labkit.analysis.findings import changed, consequences, groups, outlines, regraded, selected
 from labkit.analysis.native.found import Findings
 from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.packed import Library
 from labkit.analysis.report_config import ReportConfig
-from labkit.analysis.rule import RFC9293, Severity, collect, shipped
+from labkit.analysis.severity import RFC9293, Severity
 from labkit.analysis.verdict import Bounds, Verdict
 from labkit.analysis.verifier import Verifier
 from labkit.capture import Frames

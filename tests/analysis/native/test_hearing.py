@@ -12,7 +12,7 @@ from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.packed import Library
 from labkit.analysis.native.pipeline import batches, run
 from labkit.analysis.native.reader import Feed
-from labkit.analysis.rule import RFC9293
+from labkit.analysis.severity import RFC9293
 from labkit.analysis.strays import Talk
 from labkit.analysis.talks import gathered, talks_of
 from labkit.analysis.verdict import Verdict

@@ -21,7 +21,7 @@ from labkit.analysis.native.packed import Library
 from labkit.analysis.native.records import SideRow
 from labkit.analysis.payload import PayloadStore
 from labkit.analysis.pending import Resolved
-from labkit.analysis.rule import DOCUMENT, LITERAL, RFC9293
+from labkit.analysis.severity import DOCUMENT, LITERAL, RFC9293
 from labkit.analysis.side import Side
 from labkit.analysis.verdict import Bounds
 from labkit.capture import Frame

@@ -25,7 +25,7 @@ from labkit.analysis.native.pipeline import batches, run
 from labkit.analysis.native.reader import Batch, Feed
 from labkit.analysis.native.records import read_row
 from labkit.analysis.native.segment_loop import is_usual
-from labkit.analysis.rule import RFC9293
+from labkit.analysis.severity import RFC9293
 from labkit.capture import Damage, Frame, Reader, open_capture
 from labkit.errors import CaptureError
 from labkit.packet.seen import Seen

@@ -18,7 +18,7 @@ from labkit.analysis.native.native_verifier import NativeVerifier
 from labkit.analysis.native.packed import Library
 from labkit.analysis.native.records import AHEAD, LARGE_PAGE, ColdRow, Memory, SideRow, read_row, record, write_row
 from labkit.analysis.pending import Resolved
-from labkit.analysis.rule import RFC9293
+from labkit.analysis.severity import RFC9293
 from labkit.analysis.side import SELDOM, Side
 from labkit.packet.seen import ABSENT, Seen
 

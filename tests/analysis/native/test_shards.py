@@ -23,7 +23,7 @@ from labkit.analysis.native.packed import Library
 from labkit.analysis.native.pipeline import batches, run
 from labkit.analysis.native.reader import CHUNK, Feed, Never
 from labkit.analysis.native.shards import MAX_SHARDS, Numbers, ShardedVerifier, threads
-from labkit.analysis.rule import RFC9293, Severity
+from labkit.analysis.severity import RFC9293, Severity
 from labkit.analysis.verdict import Bounds, Verdict
 from labkit.capture import Damage, Frame, budget, open_capture
 from labkit.capture.budget import Budget, Meter

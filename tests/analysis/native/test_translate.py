@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from labkit.analysis import pending, tracker
+from labkit.analysis.catalogue import collect
 from labkit.analysis.flows import FlowTable
 from labkit.analysis.native.translate import Translation, UntranslatableError
-from labkit.analysis.rule import Rule, Scope, collect
+from labkit.analysis.rule import Rule, Scope
 from labkit.analysis.side import Side
 from labkit.capture import Frame
 from labkit.packet.decode.layer import ones_sum

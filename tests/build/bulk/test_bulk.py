@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from single import single
 
 from labkit import verify
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.build.bulk import build
 from labkit.build.bulk.bulk_plan import BulkPlan, Field
 from labkit.build.bulk.order import interleaved

@@ -7,7 +7,7 @@ import pytest
 from scapy.layers.inet import IP, TCP, defragment
 from scapy.layers.l2 import Dot1Q
 
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verifier import verify
 from labkit.build.scenario import Scenario
 from labkit.build.trace import Trace

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from wireshark import needs_wireshark_4_0
 
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verifier import verify
 from labkit.build.scenario import Scenario, shipped
 from labkit.build.scenario.units import Range

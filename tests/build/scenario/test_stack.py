@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verifier import Verifier
 from labkit.build.record import Record
 from labkit.build.scenario import Scenario

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers import ConnectionPair
 
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verifier import Verifier
 from labkit.build.scenario import Scenario
 from labkit.build.trace import Trace

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from helpers import MS, ConnectionPair
 
-from labkit.analysis.rule import Severity
+from labkit.analysis.severity import Severity
 from labkit.analysis.verifier import Verifier
 from labkit.build.path import marked
 from labkit.build.scenario import Scenario

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterator
 
+from labkit.analysis.catalogue import collect
 from labkit.analysis.finding import Finding
-from labkit.analysis.rule import RFC9293, Rule, collect
+from labkit.analysis.rule import Rule
+from labkit.analysis.severity import RFC9293
 from labkit.i18n import N_, _
 from labkit.teach.quiz.kinds.numbers import packet, sum_of
 from labkit.teach.quiz.question import Kind, Proof, Question, asked
