@@ -1,4 +1,5 @@
-"""Two threads: one reads and decodes a batch while the other verifies the batch before.
+"""Two threads: one reads and decodes a batch while the other verifies the batch before. If it has nothing to verify, it decodes a
+batch too.
 
 Compiled code does not hold the interpreter's lock, so that both run at once. Batches are verified one after the other, in the
 order of the capture. The caller's thread reads, for it alone gets signals: Ctrl-C ends the reading, and everything up to there is
@@ -101,19 +102,44 @@ def _both(
 ) -> Whole:
     from labkit.analysis.native.worker import Worker  # a small capture needs no thread
 
-    verified: deque[Task[None]] = deque()
+    def judge(batch: Batch, decoded: bool) -> None:
+        if not decoded:
+            feed.decode(batch)
+        while not feed.complete(batch):
+            verifier.take(batch)
+            batch.clear()
+            feed.decode(batch)
+        verifier.take(batch)
+
+    judged: deque[Task[None]] = deque()
+    last: Task[None] | None = None
+    has_time = True
+    """Whether the judging thread may decode too: until this one has to wait for it."""
     with Worker() as thread:
-        while feed.fill(batches[0]):
-            verified.append(thread.submit(verifier.take, batches[0]))
-            on_progress(batches[0].row.packets)
+        while True:
+            batch = batches[0]
+            if has_time and feed.read(batch):
+                idle = not judged or judged[-1].over
+                if not idle:
+                    feed.decode(batch)
+                judged.append(last := thread.submit(judge, batch, not idle))
+            else:
+                if last is not None:
+                    last.result()  # what was read must be complete
+                    last = None
+                if not feed.fill(batch):
+                    break
+                judged.append(thread.submit(verifier.take, batch))
+            on_progress(feed.packets)
             batches.rotate(-1)
             # The next batch is free once it is verified.
-            if len(verified) == len(batches):
-                oldest = verified.popleft()
+            if len(judged) == len(batches):
+                oldest = judged.popleft()
+                has_time = has_time and oldest.over
                 while not oldest.over and on_wait():
                     pass
                 oldest.result()
-        for each in verified:
+        for each in judged:
             each.result()
     # The last call of `fill` has put the final count there, though it found no frames.
     return Whole(batches[0].row.packets, batches[0].row.start)

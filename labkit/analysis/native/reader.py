@@ -184,6 +184,11 @@ class Feed:
         else:
             self._tail, self._at = self._file.rest()
 
+    @property
+    def packets(self) -> int:
+        """Frames that were read so far."""
+        return self._packets
+
     def fill(self, batch: Batch) -> bool:
         """Put the next segments into a batch. It may stay without segments. False at the end of the capture."""
         before = self._packets

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from io import BytesIO
+from itertools import count
 from random import Random
 
 import pytest
@@ -13,12 +15,12 @@ from frames import OTHERS, SEGMENTS
 from labkit.analysis.native.packed import Library
 from labkit.analysis.native.pipeline import BATCHES, batches, run
 from labkit.analysis.native.reader import Batch, Feed
-from labkit.capture import Frame
+from labkit.capture import Frame, Reader, create, open_capture
 
 
-def frames(count: int) -> list[Frame]:
+def frames(most: int) -> list[Frame]:
     kinds = [*SEGMENTS, *OTHERS]
-    return [Frame(n, n, 1, data, len(data)) for n in range(1, count + 1) if (data := kinds[n % len(kinds)])]
+    return [Frame(n, n, 1, data, len(data)) for n in range(1, most + 1) if (data := kinds[n % len(kinds)])]
 
 
 class Notes:
@@ -41,12 +43,28 @@ class Notes:
         self.numbers += [row.number for row in batch.segments[: batch.row.count]]
 
 
+def opened(frames: list[Frame], form: str) -> Reader | list[Frame]:
+    """The frames themselves, or in a file; in a pcapng, some blocks between them are such as `labkit.capture` reads alone."""
+    if form == "frames":
+        return frames
+    file = BytesIO()
+    with create(file, link=1, format=form) as writer:
+        for frame in frames:
+            writer.write(
+                frame.time, frame.data, comments=["odd"] if form == "pcapng" and frame.number % 97 == 0 else ()
+            )
+    file.seek(0)
+    return open_capture(file)
+
+
 @pytest.mark.parametrize("parallel", [False, True])
 @pytest.mark.parametrize("slow", [False, True])
 @pytest.mark.parametrize("count", [0, 1, 500])
-def test_every_segment_is_verified_in_order(count: int, slow: bool, parallel: bool, code: Library) -> None:
+@pytest.mark.parametrize("form", ["frames", "pcap", "pcapng"])
+def test_every_segment_is_verified_in_order(form: str, count: int, slow: bool, parallel: bool, code: Library) -> None:
     notes, told = Notes(slow=slow), list[int]()
-    whole = run(Feed(frames(count), code, chunk=1000), notes, batches(parallel=parallel), told.append)
+    feed = Feed(opened(frames(count), form), code, chunk=1000)
+    whole = run(feed, notes, batches(parallel=parallel), told.append)
     wanted = [n for n in range(1, count + 1) if n % (len(SEGMENTS) + len(OTHERS)) < len(SEGMENTS)]
     assert notes.numbers == wanted
     assert whole == (count, min(count, 1))
@@ -79,6 +97,37 @@ def test_an_exception_in_the_verifier_is_raised(fails_at: int, code: Library) ->
     before = threading.active_count()
     with pytest.raises(ValueError, match="a mistake"):
         run(Feed(frames(500), code, chunk=1000), Notes(fails_at=fails_at), batches())
+    assert threading.active_count() == before
+
+
+def test_a_thread_that_waits_for_a_batch_decodes_it(code: Library) -> None:
+    feed = Feed(opened(frames(500), "pcap"), code, chunk=1000)
+    threads, decode = set(), feed.decode
+
+    def noted(batch: Batch) -> None:
+        threads.add(threading.get_ident())
+        decode(batch)
+
+    feed.decode = noted  # type: ignore[method-assign]
+    notes = Notes(slow=True)
+    assert run(feed, notes, batches()).packets == 500
+    assert threads > notes.threads  # the first batch is decoded where it is judged, others elsewhere
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 9])
+def test_an_exception_in_decoding_is_raised(fails_at: int, code: Library) -> None:
+    feed = Feed(opened(frames(500), "pcap"), code, chunk=1000)
+    calls, decode = count(1), feed.decode
+
+    def fails(batch: Batch) -> None:
+        if next(calls) == fails_at:
+            raise ValueError("a mistake")
+        decode(batch)
+
+    feed.decode = fails  # type: ignore[method-assign]
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="a mistake"):
+        run(feed, Notes(), batches())
     assert threading.active_count() == before
 
 

@@ -46,6 +46,14 @@ def by_one(path: Path, code: Library, bounds: Bounds) -> Judged:
         return listed(verifier.verdict(whole.packets, whole.start, RFC9293, feed.unread)), feed.damage
 
 
+def by_two(path: Path, code: Library, bounds: Bounds, chunk: int) -> Judged:
+    """One thread reads, one judges, and both decode."""
+    with open_capture(path) as capture:
+        verifier, feed = NativeVerifier(RFC9293, code, bounds), Feed(capture, code, chunk=chunk)
+        whole = run(feed, verifier, batches())
+        return listed(verifier.verdict(whole.packets, whole.start, RFC9293, feed.unread)), feed.damage
+
+
 def by_several(path: Path, code: Library, bounds: Bounds, judges: int, decoders: int, chunk: int) -> Judged | None:
     with open_capture(path) as capture:
         verifier = ShardedVerifier(RFC9293, code, judges, bounds, decoders=decoders)
@@ -63,6 +71,7 @@ def listed(verdict: Verdict) -> Verdict:
 
 def agree(path: Path, code: Library, bounds: Bounds, chunk: int = CHUNK) -> Verdict:
     one = by_one(path, code, bounds)
+    assert by_two(path, code, bounds, chunk) == one
     for judges, decoders in THREADS:
         assert by_several(path, code, bounds, judges, decoders, chunk) == one
     return one[0]
