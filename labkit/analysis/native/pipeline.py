@@ -113,13 +113,14 @@ def _both(
 
     judged: deque[Task[None]] = deque()
     last: Task[None] | None = None
-    has_time = True
-    """Whether the judging thread may decode too: until this one has to wait for it."""
+    credit = len(batches)
+    """The judging thread may decode while this is left: a batch that it had time for adds to it, each wait for it takes of it."""
     with Worker() as thread:
         while True:
             batch = batches[0]
-            if has_time and feed.read(batch):
+            if credit > 0 and feed.read(batch):
                 idle = not judged or judged[-1].over
+                credit += idle
                 if not idle:
                     feed.decode(batch)
                 judged.append(last := thread.submit(judge, batch, not idle))
@@ -135,7 +136,7 @@ def _both(
             # The next batch is free once it is verified.
             if len(judged) == len(batches):
                 oldest = judged.popleft()
-                has_time = has_time and oldest.over
+                credit -= not oldest.over
                 while not oldest.over and on_wait():
                     pass
                 oldest.result()
