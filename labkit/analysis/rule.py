@@ -24,7 +24,7 @@ from dataclasses import fields
 from enum import IntEnum
 from functools import cache
 from importlib import import_module
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from labkit.analysis.findings import MAX_NUMBERS
 from labkit.analysis.limit_kinds import BY_WORD, LimitKind
@@ -332,8 +332,10 @@ def _trimmed(text: str) -> str:
     return "\n".join(line.strip() for line in text.strip().splitlines())
 
 
-def __getattr__(name: str) -> Any:
-    """The names that stood here before the catalogue, which builds upon this module, had them."""
-    if name not in ("collect", "load_rules", "shipped"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__package__}.catalogue"), name)
+if not TYPE_CHECKING:  # mypy would take any name for one of this module
+
+    def __getattr__(name: str) -> Any:
+        """The names that stood here before the catalogue, which builds upon this module, had them."""
+        if name not in ("collect", "load_rules", "shipped"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__package__}.catalogue"), name)

@@ -7,7 +7,8 @@
         print(meter.spent.message)
 
 A reader with a meter ends at the octet where a bound is reached. What was read before can be judged; `Meter.spent` says what
-was not read. The bounds are checked with each chunk of the file, and with each few packets by `Meter.frames`.
+was not read. Octets and time are checked with each chunk of the file, memory with some of them (LOOKS). `Meter.frames` checks
+all with each few packets.
 """
 
 import os
@@ -32,7 +33,7 @@ STRIDE = 128
 """Packets between two checks."""
 
 LOOKS = 128
-"""Looks at the memory while as many octets of the capture are read as its bound has: Linux takes 10 µs to say how much it is."""
+"""How often memory is measured while as many octets are read as its bound has: Linux takes 10 µs to say how much it is."""
 
 STATISTICS = "/proc/self/statm"
 """Where Linux says how much memory this process uses, in pages: the second number is what is resident."""
@@ -103,19 +104,19 @@ class Meter:
             self._look = self._octets + self._budget.memory // LOOKS
             if self.over():
                 return 0
-        elif self._is_late():
+        elif self._is_spent():
             return 0
         self._octets += count
         return count
 
     def over(self) -> bool:
         """Whether a bound is reached; this measures memory and time."""
-        if not self._is_late() and resident() > self._most:
+        if not self._is_spent() and resident() > self._most:
             text = _("judging this capture takes more memory than {n} MB (--memory)")
             self._stop("memory", text.format(n=self._budget.memory // 1_000_000))
         return self.spent is not None
 
-    def _is_late(self) -> bool:
+    def _is_spent(self) -> bool:
         """Whether a bound is reached, without a look at the memory."""
         if self.spent is None and self._until is not None and self._clock() > self._until:
             text = _("labkit judges a capture for at most {n:g} seconds (--max-seconds)")

@@ -72,6 +72,9 @@ def main() -> None:
         pure = build_pure(work)
         engine = kernels.assembly()
         sources = library.sources()
+        rules = {f"analysis/rules/{each.name}" for each in (TOP / "labkit/analysis/rules").glob("*.py")}
+        if not rules.issubset(sources):  # a library that follows from less than it is checked by would outlive a change
+            sys.exit(f"wheel: the sources lack {', '.join(sorted(rules.difference(sources)))}")
         say("counting how often branches are taken")
         (work / "engine.ll").write_text(branches.weighted(engine, work))
         for name in given.platforms or PLATFORMS:

@@ -95,7 +95,7 @@ class BatchRow:
     begun_bits: Pointer[U32]
     """The same in bits."""
     formats: Pointer[int]
-    """The table of `labkit.analysis.native.scan`."""
+    """The numbers of a `labkit.analysis.native.record_table.RecordTable`."""
     shows: int = 0
     """1: fill `moved`."""
     shown: int = 0

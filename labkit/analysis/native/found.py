@@ -71,7 +71,7 @@ class Findings(LazySequence[Finding]):
         return sorted(found, key=lambda group: group.places or [0])
 
     def regraded(self, choice: Choice) -> "Findings":
-        """As `labkit.analysis.finding.regraded`, without making a finding."""
+        """As `labkit.analysis.findings.regraded`, without making a finding."""
         chosen = {
             grade: grade // SEVERITIES * SEVERITIES + (choice(rule.code, rule.name, severity) or 0)
             for rule, severity, grade in self._kinds()
@@ -91,7 +91,7 @@ class Findings(LazySequence[Finding]):
         return self._with(map(self._order.__getitem__, places), map(self._grades.__getitem__, places))
 
     def changed(self, change: Callable[[Finding], Finding]) -> "Findings":
-        """As `labkit.analysis.finding.changed`: each is changed when it is made."""
+        """As `labkit.analysis.findings.changed`: each is changed when it is made."""
         made = copy(self)
         made._changes = (*self._changes, change)
         return made

@@ -20,8 +20,8 @@ def files() -> list[str]:
 
 
 def sources() -> list[str]:
-    """The files that the machine code does follow from, named from labkit's folder on: those of the modules that were imported to
-    make it. Ask in the process that has just made it."""
+    """The files that the machine code does follow from, named from labkit's folder on: those of all modules that are imported
+    when it is made. Ask then, in the same process."""
     loaded = {getattr(each, "__file__", None) for each in sys.modules.values()}
     return [file[len(_folder()) :] for file in sorted(files()) if file in loaded]
 

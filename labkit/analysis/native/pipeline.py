@@ -114,7 +114,8 @@ def _both(
     judged: deque[Task[None]] = deque()
     last: Task[None] | None = None
     credit = len(batches)
-    """The judging thread may decode while this is left: a batch that it had time for adds to it, each wait for it takes of it."""
+    """The judging thread may decode while this is left: a batch that it had time for adds to it, each wait for it takes of it.
+    Then it never does again: to find records before they are decoded takes time."""
     with Worker() as thread:
         while True:
             batch = batches[0]

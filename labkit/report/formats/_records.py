@@ -1,4 +1,4 @@
-"""Verdicts and findings as JSON-ready records and single lines, shared by the machine formats. The keys are a contract."""
+"""Verdicts and findings as JSON-ready records, shared by the machine formats. The keys are a contract."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
