@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -52,8 +53,9 @@ def prepare_in_worker(scenario: "Given", flows: int, seed: int) -> "BulkPlan":
 
 
 def _worth_it() -> bool:
-    """Whether numpy is not loaded yet and a fork is safe: a forked process would have the locks of other threads."""
-    return "numpy" not in sys.modules and active_count() == 1 and "fork" in get_all_start_methods()
+    """Whether numpy is there and not loaded yet, and a fork is safe: a forked process would have the locks of other threads."""
+    awaited = "numpy" not in sys.modules and find_spec("numpy") is not None
+    return awaited and active_count() == 1 and "fork" in get_all_start_methods()
 
 
 def _prepare(scenario: "Given", flows: int, seed: int) -> "BulkPlan":

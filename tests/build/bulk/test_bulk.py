@@ -398,6 +398,29 @@ def test_a_handwritten_trace_is_not_a_scenario(tmp_path: Path, capsys: pytest.Ca
     assert "excludes --flows" in capsys.readouterr().err
 
 
+WITHOUT_NUMPY = """
+import sys
+from importlib.machinery import PathFinder
+
+class Without(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] == "numpy" else super().find_spec(name, path, target)
+
+sys.meta_path[sys.meta_path.index(PathFinder)] = Without
+from labkit.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("flows", [3, 10_000])
+def test_numpy_is_not_installed(flows: int) -> None:
+    command = [sys.executable, "-c", WITHOUT_NUMPY, "build", "document", "--flows", str(flows), "-o", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == "labkit: --flows needs numpy: pip install 'labkit[fast]'\n"
+
+
 def test_without_numpy(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "numpy", None)
     with pytest.raises(MissingError):
