@@ -45,7 +45,7 @@ LARGE_ENOUGH_TO_COMPILE = 1 << 25
 LARGE_TO_DIVIDE = 1 << 25
 """Octets of a capture from which more than two threads are faster: each needs tables of its own, which take a while to make."""
 SMALL = 1 << 20
-"""Octets of a capture that one batch of the compiled engine holds."""
+"""Octets of a capture for which one thread, and the memory of one batch, is enough."""
 LEAST_OCTETS = 16
 """Octets of a capture file before each packet, of which little may be kept."""
 

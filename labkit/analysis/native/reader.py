@@ -29,8 +29,8 @@ from labkit.packet.seen import Seen
 if TYPE_CHECKING:
     from labkit.packet.reassembly import Reassembler
 
-CHUNK = 1 << 20
-"""Octets of the file in a batch."""
+CHUNK = 1 << 19
+"""Octets of the file in a batch. Larger batches do not stay in the processor's cache, and take longer."""
 OCTETS = 2 * CHUNK + MAX_RECORD_OCTETS
 """Octets of a batch: another reader may have read ahead, and the longest record fits too."""
 SPARE = 1 << 20
