@@ -82,6 +82,8 @@ class BatchRow:
     """For each segment the position in `octets` from which its own positions count: of its frame, or of its datagram."""
     hashes: Pointer[int]
     """For each segment its `labkit.analysis.native.flow_table.flow_hash`."""
+    sources: Pointer[int]
+    """For each SYN its `labkit.analysis.native.flow_table.source_hash`."""
     octets_before: Pointer[int]
     """For each segment the octets of payload in the batch before it."""
     usual: Pointer[U8]
@@ -169,6 +171,7 @@ class HostRow(HostIsns):
     """The initial sequence numbers of a host, and its key: address, and 0 as a client or ACK as a server."""
 
     role: int = 0
+    hash: int = 0
     family: U8 = 0
     words: list[U32] = field(default_factory=zeros(4))
     next: I32 = NONE
@@ -314,6 +317,8 @@ class Context:
     seed: int = 0
     hash: int = 0
     words: list[int] = field(default_factory=zeros(8))
+    wide: int = 0
+    """1: they are the words of IPv6 addresses. The others have zeros behind their first words."""
     ports: list[int] = field(default_factory=zeros(2))
 
     judges: int = 1

@@ -25,7 +25,7 @@ from labkit.analysis.flows import (
     succeed,
 )
 from labkit.analysis.moved import UNKNOWN
-from labkit.analysis.native.context import NONE, OPEN, OVER, Context, FlowRow
+from labkit.analysis.native.context import NONE, OPEN, OVER, BatchRow, Context, FlowRow
 from labkit.analysis.native.primitives import fetch
 from labkit.analysis.side import Side
 from labkit.analysis.unread import WHOLE, end_hash, hash_at, mark_pair, pair_bit
@@ -46,12 +46,17 @@ def flow_hash(buf: bytes, seg: Seen, seed: int) -> int:
     return source + hash_at(buf, seg.dst_at, seg.dport, seg.addr_len, seed) & WHOLE
 
 
-def find_flow(buf: bytes, seg: Seen, hashed: int, ctx: Context) -> int:
+def source_hash(buf: bytes, seg: Seen, seed: int) -> int:
+    """The hash of the host that sends a SYN, and of its role."""
+    return hash_at(buf, seg.src_at, seg.ctl & ACK, seg.addr_len, seed)
+
+
+def find_flow(buf: bytes, seg: Seen, i: int, batch: BatchRow, ctx: Context) -> int:
     """The row of the segment's side: twice the row of its conversation, which may begin with it, plus its side.
 
-    `hashed` is the segment's `flow_hash`.
+    `i` is the segment's place in the batch.
     """
-    read_ends(buf, seg, hashed, ctx)
+    read_ends(buf, seg, batch.hashes[i], ctx)
     slot = _find_point(seg, ctx)
     side = 0
     if slot < 0:
@@ -72,7 +77,7 @@ def find_flow(buf: bytes, seg: Seen, hashed: int, ctx: Context) -> int:
         if ctx.shards > 1:
             ctx.compares = 1
         else:
-            compare_isn(seg, ctx, ctx.sides[2 * slot + side])
+            compare_isn(seg, batch.sources[i], ctx, ctx.sides[2 * slot + side])
     add_segment(flow, seg, side, ctx.sides[2 * slot], ctx.sides[2 * slot + 1])
     if flow.segments == 1:
         flow.wanted = int(is_chosen(flow.index, flow.family, flow.words, flow.ports, ctx.filter_numbers))
@@ -88,9 +93,11 @@ def read_ends(buf: bytes, seg: Seen, hashed: int, ctx: Context) -> None:
     ctx.ports[1] = seg.dport
     ctx.words[0] = u32(buf, seg.src_at)
     ctx.words[4] = u32(buf, seg.dst_at)
-    for i in range(1, 4):
-        ctx.words[i] = u32(buf, seg.src_at + 4 * i) if seg.addr_len == 16 else 0
-        ctx.words[4 + i] = u32(buf, seg.dst_at + 4 * i) if seg.addr_len == 16 else 0
+    if seg.addr_len == 16 or ctx.wide:
+        ctx.wide = seg.addr_len == 16
+        for i in range(1, 4):
+            ctx.words[i] = u32(buf, seg.src_at + 4 * i) if ctx.wide else 0
+            ctx.words[4 + i] = u32(buf, seg.dst_at + 4 * i) if ctx.wide else 0
 
 
 def _point_hash(ctx: Context, point: int) -> int:
@@ -288,25 +295,27 @@ def retire(ctx: Context, slot: int) -> None:
         _append(ctx, slot, OVER)
 
 
-def compare_isn(seg: Seen, ctx: Context, me: Side) -> None:
-    """Compare the ISN with those of the same host. The host that was remembered first gives way."""
+def compare_isn(seg: Seen, hashed: int, ctx: Context, me: Side) -> None:
+    """Compare the ISN with those of the same host. The host that was remembered first gives way. `hashed` is the segment's
+    `source_hash`."""
     role = seg.ctl & ACK
     w0, w1, w2, w3 = ctx.words[0], ctx.words[1], ctx.words[2], ctx.words[3]
-    bucket = end_hash(ctx.seed, w0, w1, w2, w3, role, seg.addr_len) & ctx.host_mask
+    bucket = hashed & ctx.host_mask
     slot = ~ctx.host_buckets[bucket]
     while slot >= 0:
         host = ctx.hosts[slot]
-        if is_host(host.words, host.family, w0, w1, w2, w3, seg.addr_len) and host.role == role:
+        known = host.hash == hashed and host.role == role
+        if known and is_host(host.words, host.family, w0, w1, w2, w3, seg.addr_len):
             next_isn(seg, me, host)
             return
         slot = host.next
     slot = ctx.hosts_used % ctx.max_hosts
     host = ctx.hosts[slot]
     if ctx.hosts_used >= ctx.max_hosts:
-        old = end_hash(ctx.seed, host.words[0], host.words[1], host.words[2], host.words[3], host.role, host.family)
-        _unlink(ctx.host_buckets, ctx.hosts, old & ctx.host_mask, slot)
+        _unlink(ctx.host_buckets, ctx.hosts, host.hash & ctx.host_mask, slot)
     ctx.hosts_used += 1
     host.role = role
+    host.hash = hashed
     host.family = seg.addr_len
     for i in range(4):
         host.words[i] = ctx.words[i]

@@ -11,7 +11,7 @@ from typing import Any
 from labkit.analysis.payload import RING_OCTETS
 
 _SCALE, _FIRST = (256, 1) if sys.byteorder == "little" else (1, 256)
-"""What undoes the processor's byte order, and the weight of the first octet of a word in that order."""
+"""The weights of the second octet of a word and of the first one, in the processor's byte order."""
 
 
 def fetch(array: object, index: int) -> None:
@@ -51,7 +51,11 @@ def ones_sum(buf: bytes, start: int, end: int) -> int:
         start += 2
     if start < end:  # a last octet is the first one of its word
         total += buf[start] * _FIRST
-    return total % 65535 * _SCALE % 65535
+    for _i in range(4):
+        total = (total & 0xFFFF) + (total >> 16)  # faster than a division
+    if _FIRST < _SCALE:
+        total = (total & 0xFF) * _SCALE + (total >> 8)
+    return total if total < 65535 else 0
 
 
 def copy_octets(buf: bytes, at: int, size: int, ring: MutableSequence[int], to: int) -> None:

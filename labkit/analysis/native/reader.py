@@ -96,18 +96,19 @@ class Batch:
         self.octets = Memory(OCTETS + SPARE, huge=not small)
         kind = record(Seen)
         self.seen, self._row = Memory(ROOM * sizeof(kind), huge=not small), Memory(sizeof(record(BatchRow)), huge=False)
-        places, hashes, octets_before = (Memory((ROOM + AHEAD) * 8, huge=False) for _ in range(3))
+        places, hashes, sources, octets_before = (Memory((ROOM + AHEAD) * 8, huge=False) for _ in range(4))
         self.segments = (kind * ROOM).from_buffer(self.seen.view)
         """Rows of `Seen`, of which the first `row.count` count."""
         self.places = places.view.cast("q")
-        self.hashes = hashes.view.cast("q")
+        self.hashes, self.sources = hashes.view.cast("q"), sources.view.cast("q")
         self.row = record(BatchRow).from_buffer(self._row.view)
         """The batch as compiled code reads it."""
         self.row.octets, self.row.segments, self.row.room = self.octets.address, self.seen.address, ROOM
         self.octets_before = octets_before.view.cast("q")
-        usual = Memory(ROOM, huge=False)
+        usual = Memory(ROOM + AHEAD, huge=False)
         self.usual, self.row.usual = usual.view, usual.address
         self.row.places, self.row.hashes, self.row.octets_before = places.address, hashes.address, octets_before.address
+        self.row.sources = sources.address
         self.moved = Memory(ROOM * sizeof(record(Moved)) if shows else 0, huge=not small)
         """Rows of `Moved`, of which the first `row.count` count."""
         self.row.moved, self.row.shows = self.moved.address, shows
@@ -332,7 +333,7 @@ class Feed:
             from labkit.packet.reassembly import Reassembler
 
             self._reassembler = Reassembler()
-        from labkit.analysis.native.flow_table import flow_hash  # fragments are few
+        from labkit.analysis.native.flow_table import flow_hash, source_hash  # fragments are few
 
         whole = self._reassembler.segment(bytes(batch.octets.view[start : start + seg.caplen]), seg)
         self.unread.add_fragments(self._reassembler, seg, joined=whole is not None)
@@ -344,6 +345,7 @@ class Feed:
         write_row(segment, seg)
         batch.octets.view[spare : spare + len(whole)] = whole
         batch.places[row.count], batch.hashes[row.count] = spare, flow_hash(whole, seg, self.seed)
+        batch.sources[row.count] = source_hash(whole, seg, self.seed)
         batch.octets_before[row.count], batch.usual[row.count] = row.payload, 0
         row.payload += seg.data_len
         batch.share(row.count)

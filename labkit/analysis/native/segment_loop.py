@@ -32,6 +32,7 @@ from labkit.analysis.native.flow_table import (
     is_host,
     mark_begun,
     retire,
+    source_hash,
     take_out,
 )
 from labkit.analysis.native.primitives import behind, fetch
@@ -249,6 +250,8 @@ def decode_batch(batch: BatchRow) -> int:
             batch.hashes[batch.count] = flow_hash(frame, seg, batch.seed)
             batch.octets_before[batch.count] = batch.payload
             batch.usual[batch.count] = is_usual(seg)
+            if not batch.usual[batch.count]:
+                batch.sources[batch.count] = source_hash(frame, seg, batch.seed)
             batch.payload += seg.data_len
             if batch.shards > 1:
                 shard = shard_of(batch.hashes[batch.count], batch.shards)
@@ -348,6 +351,12 @@ def _prefetch(i: int, batch: BatchRow, ctx: Context) -> None:
         fetch(ctx.sides, 2 * slot)
         fetch(ctx.sides, 2 * slot + 1)
     fetch(batch.octets, batch.places[i + AHEAD // 4])
+    if not batch.usual[i + AHEAD // 2]:
+        fetch(ctx.host_buckets, batch.sources[i + AHEAD // 2] & ctx.host_mask)
+    if not batch.usual[i + AHEAD // 4]:
+        slot = ~ctx.host_buckets[batch.sources[i + AHEAD // 4] & ctx.host_mask]
+        if slot >= 0:
+            fetch(ctx.hosts, slot)
 
 
 def process(i: int, batch: BatchRow, row: Moved, is_shard: int, ctx: Context) -> None:
@@ -357,7 +366,7 @@ def process(i: int, batch: BatchRow, row: Moved, is_shard: int, ctx: Context) ->
     ctx.segments += 1
     ctx.segment = batch.first + i + 1
     ctx.octets_before = batch.payload_before + batch.octets_before[i]
-    found = find_flow(buf, seg, batch.hashes[i], ctx)
+    found = find_flow(buf, seg, i, batch, ctx)
     side = found & 1
     slot = found >> 1
     flow = ctx.flows[slot]

@@ -134,7 +134,7 @@ def _compare(batch: BatchRow, row: IsnRow, hosts: Context) -> None:
     peer = hosts.sides[1]
     read_ends(behind(batch.octets, batch.places[row.at]), seg, 0, hosts)
     me.has_old, me.base, peer.base = row.has_old, row.bases[0], row.bases[1]
-    compare_isn(seg, hosts, me)
+    compare_isn(seg, batch.sources[row.at], hosts, me)
     if seg.fault not in (SOUND, SHORT_IP):
         return
     flow.index, flow.family, flow.wanted = row.flow, seg.addr_len, row.wanted

@@ -101,10 +101,11 @@ def _judge_header(buf: bytes, at: int, header: int, end: int, seg: Seen) -> None
         seg.ip_sum_want = 0
         return
     total = ones_sum(buf, at, at + header)
-    seg.ip_sum_want = (seg.ip_sum - total) % 65535
     if total == 0:
+        seg.ip_sum_want = seg.ip_sum if seg.ip_sum < 65535 else 0
         seg.ip_sum_state = SUM_GOOD
     else:
+        seg.ip_sum_want = (seg.ip_sum - total) % 65535
         seg.ip_sum_state = SUM_ZERO if seg.ip_sum == 0 else SUM_BAD
 
 

@@ -137,13 +137,15 @@ def judge_sum(buf: bytes, at: int, stop: int, seg: Seen) -> None:
     else:
         addresses = ones_sum(buf, src, src + size) + ones_sum(buf, dst, dst + size)
     length = stop - at
-    pseudo = (addresses + 6 + (length & 0xFFFF) + (length >> 16)) % 65535
+    pseudo = addresses + 6 + (length & 0xFFFF) + (length >> 16)
     total = (pseudo + ones_sum(buf, at, stop)) % 65535
-    field = seg.sum
-    seg.sum_want = (field - total) % 65535
+    field = seg.sum if seg.sum < 65535 else 0
+    seg.sum_want = field
     if total == 0:
         seg.sum_state = SUM_GOOD
-    elif field % 65535 == pseudo or field % 65535 == (addresses + 6) % 65535:
+        return
+    seg.sum_want = (field - total) % 65535
+    if field == pseudo % 65535 or field == (addresses + 6) % 65535:
         seg.sum_state = SUM_PARTIAL
     else:
         seg.sum_state = SUM_BAD
