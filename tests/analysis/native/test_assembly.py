@@ -20,6 +20,7 @@ from labkit.analysis.native.packed import Library
 from labkit.analysis.native.records import TYPES, ColdRow, Memory, SideRow, record
 from labkit.analysis.native.translate import Translation
 from labkit.analysis.payload import RING_OCTETS
+from labkit.capture.base import MAX_RECORD_OCTETS
 from labkit.errors import UncompilableError
 from labkit.packet.decode.layer import ones_sum
 
@@ -192,6 +193,14 @@ def test_sums_of_octets(octets: bytes, start: int, library: Library) -> None:
     end = max(start, len(octets))
     assert library.entries["sum"](memory.address, start, end) == ones_sum(bytes(memory.view), start, end)
     assert primitives.ones_sum(bytes(memory.view), start, end) == ones_sum(bytes(memory.view), start, end)
+
+
+@pytest.mark.parametrize("size", [65_535, 1 << 20, MAX_RECORD_OCTETS])
+@pytest.mark.parametrize("octets", [b"\xff", b"\xff\xfe", b"\x00\x01\xff\xff", b"\x00"], ids=bytes.hex)
+def test_sums_of_many_octets(octets: bytes, size: int, library: Library) -> None:
+    memory = Memory(size)
+    memory.view[:] = (octets * size)[:size]
+    assert library.entries["sum"](memory.address, 0, size) == ones_sum(memory.view, 0, size)
 
 
 @pytest.mark.parametrize(
