@@ -83,7 +83,7 @@ class BatchRow:
     hashes: Pointer[int]
     """For each segment its `labkit.analysis.native.flow_table.flow_hash`."""
     sources: Pointer[int]
-    """For each SYN its `labkit.analysis.native.flow_table.source_hash`."""
+    """For each segment that is not usual, as no SYN is, its `labkit.analysis.native.flow_table.source_hash`."""
     octets_before: Pointer[int]
     """For each segment the octets of payload in the batch before it."""
     usual: Pointer[U8]
@@ -318,7 +318,7 @@ class Context:
     hash: int = 0
     words: list[int] = field(default_factory=zeros(8))
     wide: int = 0
-    """1: they are the words of IPv6 addresses. The others have zeros behind their first words."""
+    """1: `words` are those of IPv6 addresses. Those of IPv4 addresses have zeros behind the first word of each."""
     ports: list[int] = field(default_factory=zeros(2))
 
     judges: int = 1

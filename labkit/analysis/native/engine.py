@@ -281,7 +281,7 @@ def _run_divided(
 
 
 def _is_small(capture: Reader) -> int | None:
-    """The most segments that a capture can have, if one batch holds it; None for a larger one, and one of unknown size."""
+    """The most segments that a small capture can have; None for a larger one, and one of unknown size."""
     return capture.size // LEAST_OCTETS if capture.size is not None and capture.size <= SMALL else None
 
 

@@ -94,10 +94,11 @@ def read_ends(buf: bytes, seg: Seen, hashed: int, ctx: Context) -> None:
     ctx.words[0] = u32(buf, seg.src_at)
     ctx.words[4] = u32(buf, seg.dst_at)
     if seg.addr_len == 16 or ctx.wide:
-        ctx.wide = seg.addr_len == 16
+        wide = seg.addr_len == 16
+        ctx.wide = wide
         for i in range(1, 4):
-            ctx.words[i] = u32(buf, seg.src_at + 4 * i) if ctx.wide else 0
-            ctx.words[4 + i] = u32(buf, seg.dst_at + 4 * i) if ctx.wide else 0
+            ctx.words[i] = u32(buf, seg.src_at + 4 * i) if wide else 0
+            ctx.words[4 + i] = u32(buf, seg.dst_at + 4 * i) if wide else 0
 
 
 def _point_hash(ctx: Context, point: int) -> int:

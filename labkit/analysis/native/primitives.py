@@ -10,8 +10,8 @@ from typing import Any
 
 from labkit.analysis.payload import RING_OCTETS
 
-_SCALE, _FIRST = (256, 1) if sys.byteorder == "little" else (1, 256)
-"""The weights of the second octet of a word and of the first one, in the processor's byte order."""
+_FIRST, _SECOND = (1, 256) if sys.byteorder == "little" else (256, 1)
+"""The weights of the two octets of a word in the processor's byte order."""
 
 
 def fetch(array: object, index: int) -> None:
@@ -47,14 +47,14 @@ def ones_sum(buf: bytes, start: int, end: int) -> int:
         total += half(buf, start)
         start += 4
     if start + 2 <= end:
-        total += buf[start] * _FIRST + buf[start + 1] * _SCALE
+        total += buf[start] * _FIRST + buf[start + 1] * _SECOND
         start += 2
     if start < end:  # a last octet is the first one of its word
         total += buf[start] * _FIRST
     for _i in range(4):
         total = (total & 0xFFFF) + (total >> 16)  # faster than a division
-    if _FIRST < _SCALE:
-        total = (total & 0xFF) * _SCALE + (total >> 8)
+    if _FIRST < _SECOND:
+        total = (total & 0xFF) * _SECOND + (total >> 8)
     return total if total < 65535 else 0
 
 

@@ -29,7 +29,7 @@ from labkit.packet.seen import Seen
 if TYPE_CHECKING:
     from labkit.packet.reassembly import Reassembler
 
-# Twice as much takes longer: more of it leaves the processor's cache before it is judged.
+# Larger batches take longer: more of each leaves the processor's cache before it is judged.
 CHUNK = 1 << 19
 """Octets of the file in a batch."""
 OCTETS = 2 * CHUNK + MAX_RECORD_OCTETS
@@ -96,7 +96,7 @@ class Batch:
         """`shows`: compiled code fills `moved`. `small`: little of the memory will be used. `shards`: threads that judge it."""
         self.octets = Memory(OCTETS + SPARE, huge=not small)
         kind = record(Seen)
-        self.seen, self._row = Memory(ROOM * sizeof(kind), huge=not small), Memory(sizeof(record(BatchRow)), huge=False)
+        self.seen, self._row = (Memory(size, huge=False) for size in (ROOM * sizeof(kind), sizeof(record(BatchRow))))
         places, hashes, sources, octets_before = (Memory((ROOM + AHEAD) * 8, huge=False) for _ in range(4))
         self.segments = (kind * ROOM).from_buffer(self.seen.view)
         """Rows of `Seen`, of which the first `row.count` count."""

@@ -140,9 +140,8 @@ def judge_sum(buf: bytes, at: int, stop: int, seg: Seen) -> None:
     pseudo = addresses + 6 + (length & 0xFFFF) + (length >> 16)
     total = (pseudo + ones_sum(buf, at, stop)) % 65535
     field = seg.sum if seg.sum < 65535 else 0
-    seg.sum_want = field
     if total == 0:
-        seg.sum_state = SUM_GOOD
+        seg.sum_want, seg.sum_state = field, SUM_GOOD
         return
     seg.sum_want = (field - total) % 65535
     if field == pseudo % 65535 or field == (addresses + 6) % 65535:
