@@ -83,6 +83,34 @@ def test_programs_take_turns() -> None:
     assert {name: len(each) for name, each in found.items()} == {"a": 3, "b": 3}
 
 
+@pytest.mark.parametrize(
+    ("patience", "seconds", "taken", "worst", "again"),
+    [
+        (60, [1.0, 1.0], "a", 1.0, 0),
+        (60, [1.0, 1.09], "a", 1.09, 0),
+        (60, [1.0, 2.0, 2.0, 1.2, 1.1, 1.05], "b", 1.1, 1),  # disturbed, waited for, quiet
+        (60, [1.0, 0.5, 0.5, 0.5], "b", 1.0, 1),  # the first look was no quiet one
+        (1e-9, [1.0, 2.0], "a", 2.0, 0),  # no time is left
+        (0, [], "a", 1.0, 0),
+    ],
+)
+def test_a_turn_beside_which_the_machine_is_not_quiet_is_taken_again(
+    patience: float, seconds: list[float], taken: str, worst: float, again: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = module("bench_quiet")
+    for name, value in (("PROBES", 1), ("FIRST_PROBES", 1), ("PAUSE", 0)):
+        monkeypatch.setattr(quiet, name, value)
+    looks, turns = iter(seconds), iter("abc")
+    waiting = quiet.Quiet(patience, lambda: next(looks))
+    waiting.renew()
+    assert waiting.measure(lambda: next(turns)) == taken
+    assert (waiting.worst, waiting.again, next(looks, None)) == (pytest.approx(worst), again, None)
+
+
+def test_the_work_that_tells_whether_the_machine_is_quiet() -> None:
+    assert module("bench_quiet").work() > 0
+
+
 def measured(units: int, *walls: float, peak: int = 50_000_000) -> object:
     run = module("bench_run")
     return run.Measured(units, tuple(run.Run(wall, wall, peak + place, 0) for place, wall in enumerate(walls)))
@@ -265,6 +293,17 @@ def test_what_is_not_installed_is_left_out_with_a_word() -> None:
     assert text.count("not measured") == 7
     assert "There is no real capture" in text
     assert "Not measured: a lab needs root." in text
+
+
+def test_the_page_says_how_quiet_the_machine_was() -> None:
+    page, quiet = module("bench_page"), module("bench_quiet")
+    seconds = iter([1.0] * quiet.FIRST_PROBES + [1.04] * quiet.PROBES)
+    waiting = quiet.Quiet(60, lambda: next(seconds))
+    waiting.measure(bool)
+    text = page.page({}, {}, {}, 5, quiet=waiting)
+    assert "up to 1.04 times as long" in text
+    assert "more than 1.10 times as long was taken again, while there was patience: 0 of them" in text
+    assert "patience" not in page.page({}, {}, {}, 5, quiet=quiet.Quiet(0))
 
 
 def test_targets_and_what_more_threads_would_bring() -> None:

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 import bench_page
 from bench_parts import Bench
+from bench_quiet import Quiet
 from bench_run import FailedError, say
 from bench_tools import machine, versions
 
@@ -28,6 +29,13 @@ def main() -> int:
     parser.add_argument(
         "--before", metavar="FOLDER", help="a checkout of an earlier version, to compare with in that part"
     )
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=0,
+        metavar="SECONDS",
+        help="so long for each row, that part waits for a quiet machine, and measures again what was disturbed",
+    )
     parser.add_argument("--from", dest="start", default=".", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     runs = asked.runs or (2 if asked.quick else 5)
@@ -40,14 +48,15 @@ def main() -> int:
     ):
         Path(folder).mkdir(parents=True, exist_ok=True)
         wheel, before = (Path(asked.start, each).resolve() if each else None for each in (asked.wheel, asked.before))
-        bench = Bench(Path(folder), asked.quick, runs, wheel, before)
+        quiet = Quiet(asked.patience)
+        bench = Bench(Path(folder), asked.quick, runs, wheel, before, quiet)
         try:
             bench.warm_up()
             parts = {name: bench_page.SECTIONS[name].part(bench) for name in wanted}
         except FailedError as error:
             say(str(error))
             return 1
-    text = bench_page.page(parts, machine(), versions(), runs, bench.spread, asked.quick)
+    text = bench_page.page(parts, machine(), versions(), runs, bench.spread, asked.quick, quiet)
     print(text, end="")
     if target != "-":
         Path(asked.start, target).write_text(text, "utf-8")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from os import cpu_count
 
 from bench_parts import KINDS, Bench, Reading
+from bench_quiet import LIMIT, Quiet
 from bench_run import Measured
 
 from labkit.analysis.native.shards import threads as divided
@@ -16,6 +17,11 @@ WALL = (
     "Wall times are those of whole processes with their start: the median of {runs} runs, in which the programs took turns. "
     "Memory is the peak of the largest process. The longest run of a command took up to {spread:.1f} times as long as its "
     "shortest; on a quiet machine this number is 1."
+)
+QUIET = (
+    "In the next part, a fixed piece of work was done before and after each turn: Python starts and imports some modules. There "
+    "it took up to {worst:.2f} times as long as at its fastest. A turn beside which it took more than {limit:.2f} times as long "
+    "was taken again, while there was patience: {again} of them."
 )
 
 
@@ -305,6 +311,7 @@ def page(
     runs: int,
     spread: float = 1.0,
     quick: bool = False,
+    quiet: Quiet | None = None,
 ) -> str:
     """The whole page."""
     lines = ["# Benchmarks", "", "`scripts/bench` measures everything and writes this page.", ""]
@@ -320,6 +327,8 @@ def page(
         WALL.format(runs=runs, spread=spread),
         "",
     ]
+    if quiet is not None and quiet.waits:
+        lines += [QUIET.format(worst=quiet.worst, limit=LIMIT, again=quiet.again), ""]
     for name, text in parts.items():
         lines += [f"## {SECTIONS[name].title}", "", SECTIONS[name].text, "", text]
     return "\n".join(lines).rstrip() + "\n"

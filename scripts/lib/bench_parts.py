@@ -12,7 +12,8 @@ import bench_browser
 import bench_captures
 import bench_live
 from bench_captures import LABKIT, Capture, Captures
-from bench_run import FailedError, Measured, Run, climb, in_turn, run, say
+from bench_quiet import Quiet
+from bench_run import FailedError, Measured, Run, climb, in_turn, joined, run, say
 from bench_targets import Shares, Target, Targets
 from bench_tools import SCAPY_WRITE, SIMULATE, Tool, tools, verify
 
@@ -55,7 +56,13 @@ class Bench:
     """All measurements, for one folder of captures."""
 
     def __init__(
-        self, folder: Path, quick: bool, runs: int, wheel: Path | None = None, before: Path | None = None
+        self,
+        folder: Path,
+        quick: bool,
+        runs: int,
+        wheel: Path | None = None,
+        before: Path | None = None,
+        quiet: Quiet | None = None,
     ) -> None:
         self.captures = Captures(folder, quick)
         self.folder, self.quick, self.runs = folder, quick, runs
@@ -71,7 +78,7 @@ class Bench:
         self.simulation = cache(self._simulation)
         self.pages = cache(self._pages)
         self.live = cache(self._live)
-        self._targets = Targets(self.captures, folder, runs, wheel, before)
+        self._targets = Targets(self.captures, folder, runs, wheel, before, quiet or Quiet(0))
         self.targets: Callable[[], list[Target]] = cache(self._targets.rows)
         self.shares: Callable[[], Shares] = cache(self._targets.shares)
 
@@ -249,5 +256,4 @@ def _timed_within(command: Sequence[str]) -> tuple[Run, list[str]]:
 
 def _for_each(commands: Sequence[Sequence[str]]) -> Measured:
     runs = [run(command, (0, 2)) for command in commands]
-    total = Run(sum(each.wall for each in runs), sum(each.cpu for each in runs), max(each.peak for each in runs), 0)
-    return Measured(len(runs), (total,))
+    return Measured(len(runs), (joined(runs),))

@@ -16,6 +16,8 @@ PATIENCE = 8.0
 """Seconds that one run may take, estimated from a shorter run."""
 
 Progress = Callable[[str], None]
+Turn = Callable[[], "list[Run]"]
+"""Runs each of some programs once."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +136,18 @@ def climb(sizes: Sequence[int], seconds: Callable[[int], float], patience: float
     return chosen
 
 
-def in_turn(commands: dict[str, Callable[[], Run]], runs: int) -> dict[str, tuple[Run, ...]]:
-    """Run the commands in turns, so that changes of the machine's load affect all of them."""
-    found: dict[str, list[Run]] = {name: [] for name in commands}
-    for _ in range(runs):
-        for name, command in commands.items():
-            found[name].append(command())
-    return {name: tuple(each) for name, each in found.items()}
+def in_turn(
+    commands: dict[str, Callable[[], Run]], runs: int, measured: "Callable[[Turn], list[Run]]" = lambda turn: turn()
+) -> dict[str, tuple[Run, ...]]:
+    """Run the commands in turns, so that changes of the machine's load affect all of them. `measured` takes a turn, and may take
+    it again."""
+    turns = [measured(lambda: [command() for command in commands.values()]) for _ in range(runs)]
+    return dict(zip(commands, zip(*turns, strict=True), strict=True))
+
+
+def joined(runs: Sequence[Run]) -> Run:
+    """Runs one after the other as if they were one."""
+    return Run(sum(each.wall for each in runs), sum(each.cpu for each in runs), max(each.peak for each in runs), 0)
 
 
 def say(text: str) -> None:

@@ -17,7 +17,8 @@ from tempfile import TemporaryDirectory
 
 import bench_captures
 from bench_captures import LABKIT, Capture, Captures
-from bench_run import Measured, Run, in_turn, run, say
+from bench_quiet import Quiet
+from bench_run import Measured, Run, in_turn, joined, run, say
 
 from labkit.analysis.native.shards import threads as divided
 from labkit.capture import create, open_capture
@@ -149,6 +150,8 @@ class Targets:
     wheel: Path | None = None
     before: Path | None = None
     """A checkout of the earlier version."""
+    quiet: Quiet = field(default_factory=partial(Quiet, 0))
+    """Says when to measure."""
     _labkit: list[str] = field(default_factory=lambda: list(LABKIT))
     _python: str = sys.executable
     _old: str | None = None
@@ -189,6 +192,7 @@ class Targets:
         ]
         found: list[Target] = []
         for each in every:
+            self.quiet.renew()
             row = each()
             found += row if isinstance(row, list) else [row]
             say(f"{found[-1].work}, against {found[-1].against}: {found[-1].ratio}")
@@ -276,8 +280,12 @@ class Targets:
             return Target(work, name, limit)
         mine, theirs = ([str(capture.path) if each == FILE else each for each in words] for words in (arguments, other))
         commands = {"ours": lambda: self._run(mine), "theirs": lambda: run(theirs)}
-        found = {key: Measured(1, runs).wall for key, runs in in_turn(commands, self.runs).items()}
+        found = self._in_turn(commands)
         return Target(work, name, limit, found["ours"], found["theirs"])
+
+    def _in_turn(self, commands: dict[str, Callable[[], Run]]) -> dict[str, float]:
+        """Seconds of each command: the median."""
+        return {key: Measured(1, runs).wall for key, runs in in_turn(commands, self.runs, self.quiet.measure).items()}
 
     def _scenario(self) -> Path:
         path = self.folder / "long.yaml"
@@ -291,7 +299,7 @@ class Targets:
         commands = {"ours": lambda: self._run(arguments[0])}
         if self._old:
             commands["theirs"] = lambda: self._run(arguments[1], self._old)
-        found = {key: Measured(1, runs).wall for key, runs in in_turn(commands, self.runs).items()}
+        found = self._in_turn(commands)
         with open_capture(targets[0]) as frames:
             packets = sum(1 for _frame in frames)
         return Target(
@@ -338,12 +346,13 @@ class Targets:
             for place in range(number):
                 wanted.play(place).write(folder / f"{place:04}.pcapng", edition="student")
         work, name = f"verify {number:,} hand-ins of 100 packets", "one `tshark -r` for each"
-        ours = Measured(number, tuple(self._run(["verify", str(folder)]) for _ in range(self.runs))).each
-        if shutil.which("tshark") is None:
-            return Target(work, name, 1 / 150, ours)
-        some = sorted(folder.iterdir())[:: number // 20]
-        theirs = sum(run(["tshark", "-r", str(each)]).wall for each in some) / len(some)
-        return Target(work, name, 1 / 150, ours, theirs)
+        commands = {"ours": lambda: self._run(["verify", str(folder)])}
+        if shutil.which("tshark") is not None:
+            some = sorted(folder.iterdir())[:: number // 4]
+            commands["theirs"] = lambda: joined([run(["tshark", "-r", str(each)]) for each in some])
+        found = self._in_turn(commands)
+        theirs = found["theirs"] / len(some) if "theirs" in found else None
+        return Target(work, name, 1 / 150, found["ours"] / number, theirs)
 
 
 def _environment(folder: Path, package: str) -> str:
