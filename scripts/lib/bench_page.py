@@ -19,9 +19,9 @@ WALL = (
     "shortest; on a quiet machine this number is 1."
 )
 QUIET = (
-    "In the next part, a fixed piece of work was done before and after each turn: Python starts and imports some modules. There "
-    "it took up to {worst:.2f} times as long as at its fastest. A turn beside which it took more than {limit:.2f} times as long "
-    "was taken again, while there was patience: {again} of them."
+    "Where two programs take turns in the part “As it is installed”, a fixed piece of work was done before and after each turn: "
+    "Python starts and imports some modules. There it took up to {worst:.2f} times as long as at its fastest. A turn beside "
+    "which it took more than {limit:.2f} times as long was taken again, while there was patience: {again} of them."
 )
 
 
