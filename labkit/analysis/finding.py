@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from labkit.analysis.rule import NUMBER, SPACES, Rule
+from labkit.analysis.rule import NUMBER, Rule, spaces
 from labkit.analysis.severity import Severity
 from labkit.analysis.value import Value
 from labkit.i18n import _, joined, printable
@@ -102,7 +102,7 @@ def finding(rule: Rule, found: int, profile: str, evidence: Evidence) -> Finding
     def shown(match: re.Match[str]) -> str:
         name = match[1]
         value = declared[name] if name in declared else evidence.value(name)
-        space = owner if name in declared else SPACES[name]
+        space = owner if name in declared else spaces()[name]
         counted = diff(value, bases[space]) if space else value
         return format(value, match[2] or "") if counted == value else both(counted, value)
 

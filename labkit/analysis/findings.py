@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 from labkit.analysis.severity import Severity
+from labkit.analysis.value import Value
 
 if TYPE_CHECKING:
     from labkit.analysis.finding import Finding
@@ -34,8 +35,8 @@ def order_of(found: "Finding | Outline") -> tuple[bool, int, int, str]:
     return found.packet is None, found.packet or 0, found.flow, found.code
 
 
-@dataclass(slots=True)
-class Group:
+@dataclass(slots=True, eq=False, repr=False)
+class Group(Value):
     """The findings of one rule at one severity."""
 
     code: str
@@ -44,6 +45,8 @@ class Group:
     count: int = 0
     places: list[int] = field(default_factory=list)
     """The positions of the first of them among all findings."""
+
+    __hash__ = None  # type: ignore[assignment]  # they are counted up
 
 
 def groups(findings: "Sequence[Finding]", first: int | None) -> list[Group]:

@@ -67,16 +67,19 @@ NUMBER = re.compile(r"\{((?:seg|me|peer|resolved)\.\w+|expected|actual)(?::([^{}
 """A number in a template, such as `{seg.ack}` or `{expected}`, and its format."""
 
 
-def _spaces() -> Iterator[tuple[str, str]]:
+@cache
+def spaces() -> dict[str, str]:
     """Each name that a rule may use, and whose sequence number it holds: "me", "peer", or "" for another kind of number."""
+    return dict(_spaces())
+
+
+def _spaces() -> Iterator[tuple[str, str]]:
     for name, kind in (("seg", Seen), ("me", Side), ("peer", Side), ("resolved", Resolved)):
         owner, other = ("peer", "me") if name == "peer" else ("me", "peer")
         spaces = {OWN: owner, PEER: other}
         for each in fields(kind):
             yield f"{name}.{each.name}", spaces.get(next(iter(getattr(each.type, "__metadata__", ())), ""), "")
 
-
-SPACES = dict(_spaces())
 
 FAMILIES = "labkit.analysis.rules"
 """The package of labkit's own rules."""
@@ -318,10 +321,10 @@ def _numbers(declared: Rule) -> tuple[str, ...]:
     for name in (*shown, *values, *(declared.place or ())):
         if not isinstance(name, str) or name in known:
             continue
-        if name not in SPACES or name.startswith(absent):
+        if name not in spaces() or name.startswith(absent):
             text = _("rule {rule}: '{name}' does not exist in scope {scope}")
             raise UsageError(text.format(rule=rule, name=printable(name), scope=scope.name))
-    found = tuple(name for name in shown if name in SPACES)
+    found = tuple(name for name in shown if name in spaces())
     if len(found) > MAX_NUMBERS:
         text = _("rule {rule}: its text shows {n} numbers ({names}); at most {most} are possible")
         raise UsageError(text.format(rule=rule, n=len(found), names=listed(found), most=MAX_NUMBERS))
