@@ -33,7 +33,7 @@ MAX_OVER = 16_384
 """Conversations that are over and still remembered, for late segments and for the next connection of the same four-tuple. Where
 there are more, those that have been silent for longest are finished."""
 
-ROUND = 16_384
+ROUND = 8_192
 """Segments of the capture from one look at these two bounds to the next: threads that share the conversations need not wait for
 each other at every segment."""
 
@@ -74,7 +74,7 @@ class HostIsns(Record):
     count: int = 0
 
 
-@dataclass(slots=True, repr=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Flow:
     """One conversation: its number (0 is the first one of the capture), its two ends and what is known of them."""
 
