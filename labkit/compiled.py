@@ -1,8 +1,8 @@
-"""The simulation as machine code, which a wheel for Linux on x86-64 carries for some versions of Python.
+"""How Python finds labkit's modules, where a wheel was installed that has the simulation as machine code.
 
 `scripts/wheel` compiles the modules in MODULES as they are into one library for each version of Python. The library's name has
 a digest of the sources that it was made from, and it is loaded for no others: after a change of one of them, and where there is
-no library, Python runs the sources.
+no library, Python runs the sources. Wheels for Linux on x86-64 have such libraries for some versions of Python.
 
 Compiled functions check types: a value that a declaration excludes is a TypeError, also where Python would get along with it.
 """
@@ -10,15 +10,17 @@ Compiled functions check types: a value that a declaration excludes is a TypeErr
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-# Every program that imports labkit imports this module, so that it imports nothing that Python has not loaded already.
+# Every program that imports labkit imports this module, so that it imports nothing that Python has not loaded already, but a list
+# of names.
 
-FOLDER = os.path.join(os.path.dirname(__file__), "machine")  # noqa: PTH118, PTH120
+HOME = os.path.dirname(__file__)  # noqa: PTH120
+FOLDER = os.path.join(HOME, "machine")  # noqa: PTH118
 LIBRARY = "labkit_simulation__mypyc"
 """The module in which the others are, as mypyc calls it."""
 MODULES = (
@@ -34,6 +36,8 @@ MODULES = (
 """The modules that are loaded from the library."""
 INLINED = ("tcp.seq", "tcp.flags", "tcp.segment")
 """Modules whose functions or constants the library has too. They are loaded from their sources: verifying needs them."""
+PREFIX = "labkit."
+"""What the names of labkit's modules begin with."""
 READ_OCTETS = 1 << 16
 
 
@@ -71,8 +75,19 @@ def library_name(package: str, suffix: str) -> str:
     return f"simulation-{digest(files)}{suffix}"
 
 
+class Source(SourceFileLoader):
+    """Loads a module of labkit from its source, or from what Python has kept of that."""
+
+    def get_data(self, path: str) -> bytes:
+        """The contents of a file."""
+        return read(path)
+
+
 class Finder:
-    """Finds the modules in the library."""
+    """Finds labkit's modules: those in the library there, all others as Python would find them.
+
+    Python would ask several finders, and look through several folders, for each of a hundred modules.
+    """
 
     NAMES = frozenset((LIBRARY, *(f"labkit.{name}" for name in MODULES)))
     place: str | None = None
@@ -82,18 +97,39 @@ class Finder:
     def find_spec(
         cls, name: str, _path: Sequence[str] | None = None, _target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
+        """The module, if it is labkit's."""
+        if name in cls.NAMES and (spec := cls._in_library(name)):
+            return spec
+        return _as_source(name) if name.startswith(PREFIX) else None
+
+    @classmethod
+    def _in_library(cls, name: str) -> "ModuleSpec | None":
         """The module, if it is in a library of these sources."""
-        if name not in cls.NAMES:
-            return None
         from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader
         from importlib.util import spec_from_file_location
 
         if cls.place is None:
-            place = os.path.join(FOLDER, library_name(os.path.dirname(__file__), EXTENSION_SUFFIXES[0]))  # noqa: PTH118, PTH120
+            place = os.path.join(FOLDER, library_name(HOME, EXTENSION_SUFFIXES[0]))  # noqa: PTH118
             cls.place = place if os.path.isfile(place) else ""  # noqa: PTH113
         if not cls.place:
             return None
         return spec_from_file_location(name, cls.place, loader=ExtensionFileLoader(name, cls.place))
+
+
+def _as_source(name: str) -> ModuleSpec | None:
+    """The module, if its source lies in labkit's folder."""
+    base = os.path.join(HOME, *name.removeprefix(PREFIX).split("."))  # noqa: PTH118
+    file = f"{base}.py"
+    if os.path.isfile(file):  # noqa: PTH113
+        spec = ModuleSpec(name, Source(name, file), origin=file)
+    else:
+        file = os.path.join(base, "__init__.py")  # noqa: PTH118
+        if not os.path.isfile(file):  # noqa: PTH113
+            return None
+        spec = ModuleSpec(name, Source(name, file), origin=file, is_package=True)
+        spec.submodule_search_locations = [base]
+    spec.has_location = True
+    return spec
 
 
 def install() -> None:

@@ -113,6 +113,59 @@ def test_a_library_of_other_sources_is_never_loaded(name: str, site: Path) -> No
     assert {line.split()[1] for line in run(site, FILES).splitlines()} == {".py"}
 
 
+SOURCES = """
+import importlib.util, inspect, sys
+from importlib.metadata import files
+from pathlib import Path
+import labkit.analysis.rules.sequence as rules
+import labkit.tcp.endpoint
+from labkit.compiled import Source
+for module in (rules, sys.modules["labkit.analysis"], labkit.tcp.endpoint):
+    spec = module.__spec__
+    assert isinstance(spec.loader, Source), spec
+    assert spec.has_location and Path(spec.origin) == Path(module.__file__), spec
+    assert Path(spec.cached) == Path(importlib.util.cache_from_source(spec.origin)), spec
+    assert inspect.getsource(module) == Path(module.__file__).read_text("utf-8")
+    package = Path(module.__file__).name == "__init__.py"
+    assert spec.parent == (module.__name__ if package else module.__name__.rpartition(".")[0])
+    assert spec.submodule_search_locations == ([str(Path(module.__file__).parent)] if package else None), spec
+print(*(importlib.util.find_spec(f"labkit.{name}") for name in ("nothing", "tcp.nothing", "locale.nothing")))
+print(len(importlib.import_module("labkit.analysis.rules").__path__))
+"""
+
+
+def test_all_other_modules_are_found_as_python_finds_them(site: Path) -> None:
+    assert run(site, SOURCES) == "None None None\n1\n"
+
+
+def test_a_changed_module_is_read_again(site: Path) -> None:
+    code = "import labkit.tcp.flags as flags; print(flags.SYN)"
+    flags = site / "labkit" / "tcp" / "flags.py"
+    for value in (2, 77):
+        flags.write_text(f"SYN = {value}\n" + "#" * value)
+        subprocess.run([sys.executable, "-m", "compileall", "-q", flags], check=True)
+        assert run(site, code) == f"{value}\n"
+    flags.write_text("SYN = 5\n")  # what Python has kept is of another source now
+    assert run(site, code) == "5\n"
+
+
+def test_what_is_in_no_file_is_left_to_others(site: Path) -> None:
+    other = site.parent / "more"
+    other.mkdir()
+    (other / "added.py").write_text("NAME = __name__\n")
+    code = """
+import sys, labkit.tcp
+labkit.tcp.__path__.append(sys.argv[1])
+from labkit.tcp import added
+print(added.NAME)
+try:
+    import labkit.tcp.nothing
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    assert run(site, code, str(other)) == "labkit.tcp.added\nNo module named 'labkit.tcp.nothing'\n"
+
+
 def test_what_only_reads_captures_loads_no_library(site: Path) -> None:
     code = f"""
 import sys
