@@ -100,10 +100,11 @@ def test_a_turn_beside_which_the_machine_is_not_quiet_is_taken_again(
     quiet = module("bench_quiet")
     for name, value in (("PROBES", 1), ("FIRST_PROBES", 1), ("PAUSE", 0)):
         monkeypatch.setattr(quiet, name, value)
-    looks, turns = iter(seconds), iter("abc")
+    looks, turns, prepared = iter(seconds), iter("abc"), iter("abc")
     waiting = quiet.Quiet(patience, lambda: next(looks))
     waiting.renew()
-    assert waiting.measure(lambda: next(turns)) == taken
+    assert waiting.measure(lambda: next(turns), lambda: next(prepared)) == taken
+    assert next(prepared) == next(turns)  # once before each
     assert (waiting.worst, waiting.again, next(looks, None)) == (pytest.approx(worst), again, None)
 
 

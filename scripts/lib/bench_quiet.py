@@ -54,9 +54,11 @@ class Quiet:
         """Have all patience again."""
         self._left = self._patience
 
-    def measure(self, once: Callable[[], T]) -> T:
-        """What `once` gives on a quiet machine, or on this one when the time for waiting is over."""
+    def measure(self, once: Callable[[], T], prepare: Callable[[], object] = bool) -> T:
+        """What `once` gives on a quiet machine, or on this one when the time for waiting is over. `prepare` comes before it each
+        time, whatever the machine does."""
         while self.waits:
+            prepare()
             begin = perf_counter()
             before = self._look()
             while not self._is_quiet(before) and perf_counter() - begin < self._left:
@@ -69,6 +71,7 @@ class Quiet:
                 self._slowest = max(self._slowest, before, after)
                 return found
             self.again += 1
+        prepare()
         return once()
 
     def _look(self) -> float:

@@ -225,7 +225,7 @@ class Targets:
         """The first verdict where nothing was compiled before, and the second one."""
         arguments = ["verify", "--engine", "compiled", str(capture.path)]
         count = self.runs if self.captures.quick else max(self.runs, PAIRS)
-        pairs = [self._twice(arguments, number) for number in range(count if self.wheel else 1)]
+        pairs = [self._twice(arguments) for _ in range(count if self.wheel else 1)]
         first, second = (Measured(1, runs).wall for runs in zip(*pairs, strict=True))
         theirs = None
         if self._old:
@@ -237,13 +237,25 @@ class Targets:
             Target(work, "the second verdict", 1.1, first, second),
         ]
 
-    def _twice(self, arguments: list[str], number: int) -> tuple[Run, Run]:
+    def _twice(self, arguments: list[str]) -> tuple[Run, Run]:
         """The first and the second run after an installation."""
-        python = _environment(self.folder / f"wheel-{number}", str(self.wheel)) if self.wheel else None
-        os.sync()  # the disk's work for the installation is not part of the first run
-        self._run(arguments)  # of another installation, so that both runs find the same machine
-        with TemporaryDirectory() as fresh:
-            return self._run(arguments, python, Path(fresh)), self._run(arguments, python, Path(fresh))
+        with TemporaryDirectory(dir=self.folder) as fresh:
+            folder, cache = Path(fresh, "wheel"), Path(fresh, "cache")
+            python = str(folder / "bin" / "python") if self.wheel else None
+
+            def install() -> None:
+                shutil.rmtree(cache, ignore_errors=True)
+                cache.mkdir()
+                if self.wheel:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    _environment(folder, str(self.wheel))
+                os.sync()  # the disk's work for the installation is not part of the first run
+
+            def both() -> tuple[Run, Run]:
+                self._run(arguments)  # of another installation, so that both runs find the same machine
+                return self._run(arguments, python, cache), self._run(arguments, python, cache)
+
+            return self.quiet.measure(both, install)
 
     def _size(self) -> Target:
         ours = _installed(self._python) if self.wheel is not None else None
