@@ -10,7 +10,7 @@ Compiled functions check types: a value that a declaration excludes is a TypeErr
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec, SourceFileLoader
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -89,23 +89,22 @@ class Finder:
     Python would ask several finders, and look through several folders, for each of a hundred modules.
     """
 
-    NAMES = frozenset((LIBRARY, *(f"labkit.{name}" for name in MODULES)))
+    NAMES = frozenset((LIBRARY, *(f"{PREFIX}{name}" for name in MODULES)))
     place: str | None = None
     """The library; empty if there is none for these sources, None before anybody has looked."""
 
     @classmethod
     def find_spec(
         cls, name: str, _path: Sequence[str] | None = None, _target: "ModuleType | None" = None
-    ) -> "ModuleSpec | None":
+    ) -> ModuleSpec | None:
         """The module, if it is labkit's."""
         if name in cls.NAMES and (spec := cls._in_library(name)):
             return spec
         return _as_source(name) if name.startswith(PREFIX) else None
 
     @classmethod
-    def _in_library(cls, name: str) -> "ModuleSpec | None":
+    def _in_library(cls, name: str) -> ModuleSpec | None:
         """The module, if it is in a library of these sources."""
-        from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader
         from importlib.util import spec_from_file_location
 
         if cls.place is None:

@@ -19,7 +19,7 @@ its side's ISN and, where that differs, raw. `{expected}` and `{actual}` are the
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import fields
 from enum import IntEnum
 from functools import cache
@@ -70,15 +70,13 @@ NUMBER = re.compile(r"\{((?:seg|me|peer|resolved)\.\w+|expected|actual)(?::([^{}
 @cache
 def spaces() -> dict[str, str]:
     """Each name that a rule may use, and whose sequence number it holds: "me", "peer", or "" for another kind of number."""
-    return dict(_spaces())
-
-
-def _spaces() -> Iterator[tuple[str, str]]:
+    found = {}
     for name, kind in (("seg", Seen), ("me", Side), ("peer", Side), ("resolved", Resolved)):
         owner, other = ("peer", "me") if name == "peer" else ("me", "peer")
-        spaces = {OWN: owner, PEER: other}
+        owners = {OWN: owner, PEER: other}
         for each in fields(kind):
-            yield f"{name}.{each.name}", spaces.get(next(iter(getattr(each.type, "__metadata__", ())), ""), "")
+            found[f"{name}.{each.name}"] = owners.get(next(iter(getattr(each.type, "__metadata__", ())), ""), "")
+    return found
 
 
 FAMILIES = "labkit.analysis.rules"
